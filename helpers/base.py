@@ -72,5 +72,10 @@ def to_json(value, *, indent: int | None = None) -> str:
     """Canonical JSON text: sorted keys, no NaN (null instead); compact unless `indent` is given."""
     separators = (",", ":") if indent is None else (",", ": ")
     return json.dumps(
-        plain(value), sort_keys=True, separators=separators, indent=indent, allow_nan=False, ensure_ascii=False
+        plain(value),
+        sort_keys=True,
+        separators=separators,
+        indent=indent,
+        allow_nan=False,
+        ensure_ascii=False,
     )

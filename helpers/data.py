@@ -12,6 +12,7 @@ import torch
 
 from helpers import base
 from helpers.base import CourseworkError
+from helpers.models import cut_patches
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -36,6 +37,11 @@ class Dataset:
         """(channels, height, width) of one image as a network sees it."""
         _, height, width, *channels = self.train_images.shape
         return (*(channels or [1]), height, width)
+
+    @property
+    def validation(self) -> int:
+        """Examples held out for validation: a tenth of the training part (6,000 of Fashion-MNIST's 60,000)."""
+        return 200 if self.standin else len(self.train_labels) // 10
 
     def describe(self) -> dict:
         """What a page says about its data: name, title, source, stand-in or not, fingerprint, sizes."""
@@ -140,3 +146,79 @@ class Batches:
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
         for index in order.split(self.batch_size):
             yield self.dataset[index]
+
+
+class Resident:
+    """One part of a data set, resident on a device as uint8, served as float batches in the form a network takes.
+
+    images: uint8 (N, C, H, W); labels: integers (N,). `patch_size` cuts patches once, for all epochs. `mean` and
+    `std` (one value per channel, of pixels in [0, 1]) normalise; without them pixels are only scaled to [0, 1].
+    """
+
+    def __init__(self, images, labels, *, device="cpu", patch_size=None, mean=None, std=None):
+        channels = images.shape[1]
+        self.labels = torch.as_tensor(np.asarray(labels)).to(device, torch.int64)
+        mean = torch.zeros(channels) if mean is None else torch.as_tensor(mean, dtype=torch.float32)
+        std = torch.ones(channels) if std is None else torch.as_tensor(std, dtype=torch.float32)
+        scale, shift = (
+            1 / (255 * std),
+            -mean / std,
+        )  # (x/255 - mean) / std in one multiplication and addition
+        if patch_size:
+            self.inputs = cut_patches(images, patch_size).contiguous().to(device)
+            scale, shift = (v.repeat_interleave(patch_size**2) for v in (scale, shift))
+        else:
+            self.inputs = images.contiguous().to(device)
+            scale, shift = (v.view(-1, 1, 1) for v in (scale, shift))
+        self.scale, self.shift = scale.to(device), shift.to(device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs, float32, and labels, int64, of the examples `index` (a slice or an int64 tensor)."""
+        return self.inputs[index].float().mul_(self.scale).add_(self.shift), self.labels[index]
+
+
+def augment(images: torch.Tensor, index: torch.Tensor, epoch: int, kinds, generator) -> torch.Tensor:
+    """Flip and shift a batch of float images (B, C, H, W), whose places in the data set are `index` (B,).
+
+    kinds: "flip" mirrors one half of the images in even epochs and the other half in odd ones, so that each is seen
+    both ways (alternating flip, arXiv 2404.00498); "shift" moves each by up to 2 pixels, reflecting the border.
+    """
+    if "flip" in kinds:
+        half = (index * 2654435761 // 65536 + epoch) % 2 == 0  # a fixed pseudo-random half of the data set
+        images = torch.where(half.view(-1, 1, 1, 1), images.flip(3), images)
+    if "shift" in kinds:
+        batch, _, height, width = images.shape
+        padded = torch.nn.functional.pad(images, (2, 2, 2, 2), mode="reflect")
+        dy, dx = (torch.randint(5, (2, batch, 1), generator=generator)).to(images.device)
+        rows = (dy + torch.arange(height, device=dy.device)).view(batch, 1, height, 1)
+        columns = (dx + torch.arange(width, device=dx.device)).view(batch, 1, 1, width)
+        channels = torch.arange(images.shape[1], device=dy.device).view(1, -1, 1, 1)
+        images = padded[torch.arange(batch, device=dy.device).view(-1, 1, 1, 1), channels, rows, columns]
+    return images
+
+
+def resident_parts(config, dataset: Dataset, device, patch_size: int | None) -> dict[str, Resident]:
+    """The parts "train", "validation" (if held out) and "test" of `dataset`, resident on `device`.
+
+    config: offers validation, train_limit, normalise and augment, as training.ClassifierConfig does.
+    """
+    images, labels = to_tensor(dataset.train_images), torch.as_tensor(dataset.train_labels)
+    index = {"train": slice(None)}
+    if config.validation:
+        train, validation = split(dataset.train_labels, dataset.validation)
+        index = {"train": torch.as_tensor(train), "validation": torch.as_tensor(validation)}
+    chosen = {name: (images[i], labels[i]) for name, i in index.items()}
+    chosen["train"] = tuple(values[: config.train_limit] for values in chosen["train"])
+    chosen["test"] = to_tensor(dataset.test_images), torch.as_tensor(dataset.test_labels)
+    norm = {}
+    if config.normalise:
+        pixels = chosen["train"][0].float().div_(255)
+        norm = {"mean": pixels.mean((0, 2, 3)), "std": pixels.std((0, 2, 3))}
+    uncut = "train" if config.augment else None  # augmentation moves pixels between patches
+    return {
+        name: Resident(x, y, device=device, patch_size=None if name == uncut else patch_size, **norm)
+        for name, (x, y) in chosen.items()
+    }

@@ -51,7 +51,11 @@ def choose(name: str | None = None) -> torch.device:
         raise CourseworkError(f"DEVICE={name} is unknown; choose one of {', '.join(DEVICES)}")
     if kind == "auto":
         return try_gpu()
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if not present[kind]:
         raise CourseworkError(f"DEVICE={name}: this machine has no such device; use DEVICE=auto")
     return torch.device(name)
@@ -122,7 +126,7 @@ def describe(device: torch.device | None = None) -> dict:
     }
     if device.type == "cuda":
         machine["gpu"] = torch.cuda.get_device_name(device)
-        machine["capability"] = "sm_%d%d" % torch.cuda.get_device_capability(device)
+        machine["capability"] = "sm_{}{}".format(*torch.cuda.get_device_capability(device))
     return machine
 
 

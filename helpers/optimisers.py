@@ -1,0 +1,71 @@
+"""Optimisers and learning-rate schedulers by name."""
+
+import torch
+from torch import nn
+
+from helpers.base import CourseworkError
+
+OPTIMISERS = {
+    "sgd": torch.optim.SGD, "asgd": torch.optim.ASGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
+    "radam": torch.optim.RAdam, "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad,
+    "muon": torch.optim.Muon,
+}  # fmt: skip
+FUSED = (
+    "sgd",
+    "adam",
+    "adamw",
+    "adagrad",
+)  # one kernel for all parameters; the others refuse the argument
+PER_EPOCH = {
+    "plateau": torch.optim.lr_scheduler.ReduceLROnPlateau,
+    "multistep": torch.optim.lr_scheduler.MultiStepLR,
+}
+PER_STEP = ("one_cycle", "cosine", "triangle")
+
+
+def make_optimisers(model: nn.Module, config) -> list[torch.optim.Optimizer]:
+    """The optimisers of `config`: one, or for Muon two (Muon for hidden matrices, AdamW for all the rest)."""
+    if config.optimiser not in OPTIMISERS:
+        raise CourseworkError(f"optimiser={config.optimiser!r} is unknown; choose one of {', '.join(OPTIMISERS)}")
+    options = {"lr": config.lr, "weight_decay": config.weight_decay, **config.optimiser_options}
+    if config.optimiser in ("sgd", "rmsprop", "muon") and config.momentum:
+        options["momentum"] = config.momentum
+    if config.optimiser in FUSED:
+        options["fused"] = True
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if config.optimiser != "muon":
+        return [OPTIMISERS[config.optimiser](parameters, **options)]
+    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    hidden = [layer.weight for layer in linear[:-1]]  # not the classifier
+    rest = [p for p in parameters if all(p is not h for h in hidden)]
+    options.setdefault("adjust_lr_fn", "match_rms_adamw")  # one learning rate then suits both
+    adamw = torch.optim.AdamW(rest, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    return [torch.optim.Muon(hidden, **options), adamw]
+
+
+def make_scheduler(optimiser, config, steps_per_epoch: int):
+    """The learning-rate scheduler of `config` for one optimiser, or None.
+
+    Raises CourseworkError for an unknown name.
+    """
+    name, options, steps = (
+        config.scheduler,
+        config.scheduler_options,
+        config.epochs * steps_per_epoch,
+    )
+    schedules = torch.optim.lr_scheduler
+    if name == "none":
+        return None
+    if name in PER_EPOCH:
+        return PER_EPOCH[name](optimiser, **options)
+    if name == "one_cycle":
+        return schedules.OneCycleLR(optimiser, config.lr, total_steps=steps, **options)
+    if name == "cosine":
+        return schedules.CosineAnnealingLR(optimiser, steps, **options)
+    if name == "triangle":  # up for `rise` of the steps, then down to `end` of the rate (arXiv 2404.00498)
+        rise, end = options.get("rise", 0.23) * steps, options.get("end", 0.07)
+        return schedules.LambdaLR(
+            optimiser,
+            lambda s: 0.2 + 0.8 * s / rise if s < rise else 1 - (1 - end) * (s - rise) / max(1, steps - rise),
+        )
+    raise CourseworkError(f"scheduler={name!r} is unknown; choose none, {', '.join([*PER_EPOCH, *PER_STEP])}")
