@@ -155,7 +155,30 @@ def report_b(*, input_shape=(1, 28, 28), classes=10, dropout="block", mean_first
     _one_of("dropout", dropout, ("block", "hidden", "none"))
     patches, inputs = cut_patches(torch.empty(1, *input_shape), 4).shape[1:]
 
-    def mlp(
+    def part(*widths, rate):
+        first, second = nn.Linear(*widths[:2]), nn.Linear(*widths[1:])
+        return nn.Sequential(first, nn.ReLU(), nn.Dropout(rate * (dropout == "hidden")), second)
+
+    body = nn.Sequential(
+        nn.Linear(inputs, 256),  # (B, 49, 256)
+        nn.BatchNorm1d(patches),
+        Transpose(),  # (B, 256, 49)
+        part(patches, 512, 256, rate=0.1),  # (B, 256, 256)
+        Transpose(),
+        part(256, 128, 64, rate=0.1),  # (B, 256, 64)
+        nn.BatchNorm1d(256),
+        nn.Dropout(0.1 * (dropout == "block")),
+        Transpose(),  # (B, 64, 256)
+        part(256, 64, 128, rate=0.2),  # (B, 64, 128)
+        Transpose(),  # (B, 128, 64)
+        part(64, 32, 16, rate=0.2),  # (B, 128, 16)
+        nn.BatchNorm1d(128),
+        nn.Dropout(0.2 * (dropout == "block")),
+    )
+    return PatchNetwork(4, body, nn.Linear(16, classes), mean_first=mean_first)
+
+
+def mlp(
     *, input_shape=(1, 28, 28), classes=10, widths=(256, 128, 64), dropout=0.0, log_softmax=False, activation="relu"
 ) -> nn.Sequential:
     """Fully connected network on flattened images: report D's net and report E's CIFAR-10 nets.
