@@ -1,0 +1,121 @@
+"""The pieces of a page as HTML: headings that know of each other, formulas as MathML, tables, printouts."""
+
+import html as htmllib
+import re
+import unicodedata
+
+from bs4 import BeautifulSoup
+from math_core import LatexError, LatexToMathML
+from nbconvert.filters.ansi import strip_ansi
+from nbconvert.filters.markdown_mistune import IPythonRenderer
+
+from helpers.base import CourseworkError
+
+FIRST, LAST, WIDEST = 30, 10, 2000  # lines kept of a long printout, characters of a long line
+PROGRESS = r"\d+%\||\d+(\.\d+)?\s?(it/s|s/it)"
+NUMBER = r"[-−+<>~±×%\s\d.,]*\d[-−+±×%\s\d.,e]*"
+
+
+class Headings:
+    """Slugs and levels of one page's headings: unique, no jump, a single title."""
+
+    def __init__(self):
+        self.title, self.entries, self._taken, self._level = None, [], {"content", "results", "run", "manifest"}, 1
+
+    def add(self, html: str, level: int) -> str:
+        """A heading as HTML; the first `#` heading becomes the page's title and is not repeated in the text."""
+        if level == 1 and self.title is None and not self.entries:
+            self.title = html
+            return ""
+        self._level = level = max(2, min(level, self._level + 1))
+        plain = unicodedata.normalize("NFKD", htmllib.unescape(re.sub(r"<[^>]*>", "", html)))
+        stem = re.sub(r"[^a-z0-9]+", "-", plain.encode("ascii", "ignore").decode().lower()).strip("-") or "section"
+        slug, count = stem, 1
+        while slug in self._taken:
+            count += 1
+            slug = f"{stem}-{count}"
+        self._taken.add(slug)
+        self.entries.append({"level": level, "slug": slug, "html": re.sub(r"</?a\b[^>]*>", "", html)})
+        return f'<h{level} id="{slug}">{html}</h{level}>\n'
+
+
+class Renderer(IPythonRenderer):
+    """Markdown with MathML in place of TeX, and headings that know of each other."""
+
+    headings: Headings
+    where: str
+    _mathml = LatexToMathML(annotation=True, fancy_error=False)
+
+    def heading(self, text, level, **attrs):
+        return self.headings.add(text, level)
+
+    def _math(self, tex, display):
+        try:
+            formula = self._mathml.convert_with_local_state(tex, displaystyle=display)
+        except LatexError as error:
+            reason = re.sub(r"^\d+: ", "", str(error)).rstrip(".")
+            raise CourseworkError(f"{self.where}: formula {' '.join(tex.split())!r}: {reason}") from None
+        group = '<div class="math" role="group" aria-label="formula" tabindex="0">{}</div>'
+        return group.format(formula) if display else formula
+
+    def inline_math(self, body):
+        return self._math(body, False)
+
+    def block_math(self, body):
+        return self._math(body, True)
+
+    def latex_environment(self, name, body):
+        return self._math(f"\\begin{{{name}}}{body}\\end{{{name}}}", True)
+
+    def paragraph(self, text):  # a block cannot stand inside a paragraph
+        return text + "\n" if text.startswith('<div class="math"') and text.endswith("</div>") else f"<p>{text}</p>\n"
+
+
+class Tables:
+    """Gives every table what page.table gives its own: a caption, scopes, numbers to the right, a place to scroll."""
+
+    def __init__(self):
+        self.count = 0
+
+    def mend(self, html: str) -> str:
+        """`html` with each table numbered and wrapped in a focusable region; one row a line."""
+        if "<table" not in html:
+            return html
+        soup = BeautifulSoup(html, "html.parser")
+        for style in soup("style"):
+            style.decompose()  # a Styler's own colours know nothing of dark mode
+        for table in soup("table"):
+            self._mend(soup, table)
+        return re.sub(r"(</tr>|<tbody>|</thead>)(?!\n)", r"\1\n", str(soup))
+
+    def _mend(self, soup, table):
+        self.count += 1
+        for tag in [table, *table(True)]:
+            numeric = "right" in tag.get("style", "") or bool({"num", "number"} & {*tag.get("class", [])})
+            numeric |= tag.name == "td" and bool(re.fullmatch(NUMBER, tag.text.strip()))
+            tag.attrs = {k: v for k, v in tag.attrs.items() if k in ("scope", "colspan", "rowspan", "id", "href")}
+            if numeric:
+                tag["class"] = "num"
+        for cell in table("th"):
+            if not cell.text.strip():
+                cell.name, cell.attrs = "td", {}
+            elif not cell.get("scope"):
+                cell["scope"] = "col" if cell.find_parent("thead") else "row"
+        caption = table.caption or soup.new_tag("caption")
+        number = soup.new_tag("b")
+        number.string = f"Table {self.count}."
+        caption.insert(0, number, " ")
+        table.insert(0, caption)
+        region = {"class": "table", "role": "region", "tabindex": "0", "aria-label": caption.get_text()}
+        table.wrap(soup.new_tag("div", attrs=region))
+
+
+def printed(text: str, stderr: bool = False) -> str:
+    """A printout without colour codes, overwritten progress lines and anything beyond its first and last lines."""
+    lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in strip_ansi(text).strip("\n").split("\n")]
+    if stderr:
+        lines = [line for line in lines if line and not re.search(PROGRESS, line)]
+    omitted = len(lines) - FIRST - LAST
+    if omitted > 1:
+        lines[FIRST:-LAST] = [f"... {omitted:,} lines omitted ..."]
+    return "\n".join(line if len(line) <= 2000 else f"{line[:2000]} ... {len(line) - 2000:,} characters omitted" for line in lines)

@@ -1,0 +1,76 @@
+"""The last two hands on a page: `seal` writes its JSON and its manifest of hashes, `gate` refuses what no page may hold."""
+
+import re
+from html.parser import HTMLParser
+
+from helpers.base import CourseworkError, to_json
+from helpers.report import check
+
+# Which hash of the list at the end a section belongs to.
+KINDS = {
+    "code": "code", "figure": "outputs", "table": "outputs", "printed": "outputs", "error": "outputs",
+    "prose": "prose", "results": "results",
+}  # fmt: skip
+
+
+def seal(text: str, bundle: dict, run: dict) -> str:
+    """`text` with its JSON, the list of its hashes, and a manifest that ends in the hash of the whole file."""
+    results = bundle.get("results", {})
+    lines = [f"{to_json(key)}:{to_json(value)}" for key, value in sorted(bundle.items()) if key != "results"]
+    inner = ",\n".join(f"{to_json(key)}:{to_json(value)}" for key, value in sorted(results.items()))
+    lines += [f'"results":{{\n{inner}}}'] * bool(bundle)
+    text = _insert(text, "RESULTS", "{" + ",\n".join(lines).replace("<", "\\u003c") + "}")
+    text = _insert(text, "RUN", to_json(run).replace("<", "\\u003c"))
+    groups = {}
+    for kind, _, content in check.sections(text):
+        groups.setdefault(KINDS.get(kind, "frame"), []).append(check.digest(content))
+    rows = [(name, len(groups[name]), check.digest("".join(groups[name]))) for name in dict.fromkeys(KINDS.values()) if name in groups]
+    cells = "".join(f'<tr><th scope="row">{n} ({k} section{"s" * (k != 1)})</th><td>{h}</td></tr>\n' for n, k, h in rows)
+    text = _insert(text, "HASHES", f'{cells}<tr><th scope="row">the whole file</th><td>{check.BLANK}</td></tr>')
+    parts = [[kind, label, *check.describe(content)] for kind, label, content in check.sections(text)]
+    parts = [part if part[0] != "manifest" else [*part[:2], "", ""] for part in parts]
+    manifest = '{"sections":[\n' + ",\n".join(map(to_json, parts)) + f'],\n"file":"{check.BLANK}"}}'
+    text = _insert(text, "MANIFEST", manifest.replace("<", "\\u003c"))
+    return text.replace(check.BLANK, check.digest(text))
+
+
+def _insert(text, name, content):
+    before, _, after = text.rpartition(f"@@{name}@@")
+    return before + content + after
+
+
+class _Gate(HTMLParser):
+    """Collects what a page of ours must not hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.wrong, self.ids = [], set()
+
+    def handle_starttag(self, tag, attrs):
+        attrs = {name: value or "" for name, value in attrs}
+        for name in ("src", "srcset", "poster", "data", "action", "background"):
+            if name in attrs and not attrs[name].startswith("data:"):
+                self.wrong.append(f"<{tag} {name}={attrs[name][:60]!r}> would be fetched; embed it in the notebook")
+        if (tag == "link" and not attrs.get("href", "").startswith("data:")) or tag in ("iframe", "object", "embed"):
+            self.wrong.append(f"<{tag}> would be fetched; leave it out")
+        runs = tag == "script" and attrs.get("type") != "application/json"
+        if runs or any(name.startswith("on") for name in attrs) or "javascript:" in attrs.get("href", ""):
+            self.wrong.append(f"<{tag}> runs a script; pages have none")
+        if tag == "img" and not attrs.get("alt", "").strip():
+            self.wrong.append("an image has no alt text; say what it shows")
+        if "url(" in attrs.get("style", ""):
+            self.wrong.append(f"the style of <{tag}> would fetch something; leave it out")
+        if attrs.get("id", "") in self.ids:
+            self.wrong.append(f"two elements share the id {attrs['id']!r}; rename one")
+        self.ids.update([attrs["id"]] if attrs.get("id") else [])
+
+
+def gate(text: str, name: str) -> str:
+    """`text` as it is; raises CourseworkError on what would be fetched or run, images without alt, ids used twice."""
+    reader = _Gate()
+    reader.feed(text)
+    if re.search(r"<style>[^<]*(@import|url\()", text):
+        reader.wrong.append("a style sheet would fetch something; leave it out")
+    if reader.wrong:
+        raise CourseworkError(f"{name}: {reader.wrong[0]}")
+    return text
