@@ -5,8 +5,10 @@ module a name lives in; `mu.trials`, `mu.data` ... are the modules themselves.
 """
 
 import importlib
+import importlib.util
 
 _HOMES = {
+    "analysis": "at_epoch derive mean_between",
     "base": "CourseworkError",
     "device": "cpu gpu num_gpus seed_everything try_all_gpus try_gpu",
     "models": "build cut_patches",
@@ -15,10 +17,6 @@ _HOMES = {
     "sources": "obtain",
     "training": "ClassifierConfig fit train_classifier",
 }
-_MODULES = [
-    "base", "claims", "classic", "data", "device", "figures", "models", "numpy_net", "page", "records",
-    "report", "sources", "studies", "training", "trials",
-]  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [*_HOME_OF]
@@ -27,7 +25,7 @@ __all__ = [*_HOME_OF]
 def __getattr__(name: str):
     if name in _HOME_OF:
         value = getattr(importlib.import_module(f"helpers.{_HOME_OF[name]}"), name)
-    elif name in _MODULES:
+    elif not name.startswith("_") and importlib.util.find_spec(f"helpers.{name}"):
         value = importlib.import_module(f"helpers.{name}")
     else:
         raise AttributeError(f"module 'helpers' has no attribute {name!r}")
@@ -36,4 +34,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__})
