@@ -16,6 +16,7 @@ _HOMES = {
     "page": "begin",
     "sources": "obtain",
     "training": "ClassifierConfig fit train_classifier",
+    "trials": "recall run run_study spot_check",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

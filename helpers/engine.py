@@ -1,0 +1,224 @@
+"""Where trials run: worker processes of this machine, this process itself, or a Dask cluster.
+
+All three are the same thing to `trials`: `submit` gives a concurrent.futures.Future, `messages` what
+the running trainings said since, `capacity` how many threads may train at once, `close` ends it all.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.base import CourseworkError
+
+MESSAGE_INTERVAL = 0.1  # seconds between messages of one training; faster epochs are not all told
+LOST = (BrokenExecutor, CancelledError)  # what a future raises when its worker is gone
+
+
+@dataclass
+class Context:
+    """What a trial function gets beside its config."""
+
+    state_path: Path | None = None  # where a long trial may save its whole state; survives a kill
+    device: str = "auto"
+    listener: object = None  # called with each message
+
+    def epoch(self, values: dict) -> None:
+        """Tell the notebook about an epoch: {"epoch", "epochs", "examples" so far, column: value}."""
+        if self.listener:
+            self.listener(values)
+
+
+def choose(jobs: int | None = None):
+    """The engine that ENGINE and JOBS (or `jobs`) ask for; its workers start when work arrives.
+
+    JOBS: training threads at once, by default one per usable core; 0 trains in this process. ENGINE:
+    "local" or the address of a Dask scheduler. Raises CourseworkError for other values, and where no
+    scheduler answers.
+    """
+    address = os.environ.get("ENGINE") or "local"
+    asked = os.environ.get("JOBS") if jobs is None else str(jobs)
+    if asked and not re.fullmatch(r"\d{1,4}", asked):
+        raise CourseworkError(f"JOBS={asked}: give a whole number, 0 to train in the notebook itself")
+    if address != "local":
+        return Dask(address, int(asked) if asked else None)
+    return Local(int(asked) if asked else usable_cores()) if asked != "0" else Here()
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def threads_limited(threads: int):
+    """Let NumPy and PyTorch use `threads` threads in the block; results depend on their number."""
+    from threadpoolctl import threadpool_limits
+
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else None
+    with threadpool_limits(limits=threads):
+        if torch:
+            torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)
+
+
+class Here:
+    """Trains in this process, for debugging; Ctrl-C interrupts the training itself."""
+
+    capacity = 1
+
+    def __init__(self):
+        self._said = []
+
+    def submit(self, function, *arguments, name, threads=1) -> Future:
+        future = Future()
+        future.set_result(function(*arguments, lambda values: self._said.append((name, values))))
+        return future
+
+    def messages(self) -> list:
+        """(name, values) of each epoch told since the last call."""
+        said, self._said = self._said, []
+        return said
+
+    def close(self, abandon=False):
+        pass
+
+
+class Local:
+    """Worker processes of this machine, one executor each: a lost worker costs only its own trial."""
+
+    def __init__(self, jobs: int):
+        self.capacity = jobs
+        self._slots = [_Slot() for _ in range(jobs)]
+
+    def submit(self, function, *arguments, name, threads=1) -> Future:
+        """Run function(*arguments, listener) in an idle worker; there must be one."""
+        slot = next(slot for slot in self._slots if slot.idle())
+        return slot.submit(function, arguments, name, threads)
+
+    def messages(self) -> list:
+        return [message for slot in self._slots for message in slot.messages()]
+
+    def close(self, abandon=False):
+        for slot in self._slots:
+            slot.end()
+
+
+class _Slot:
+    """One worker process and the pipe to it. The worker ends itself when the pipe closes, which also
+    happens when this process dies, by whatever signal."""
+
+    def __init__(self):
+        self._pool = self._pipe = self._future = self._name = None
+
+    def idle(self) -> bool:
+        return self._future is None or self._future.done()
+
+    def submit(self, function, arguments, name, threads) -> Future:
+        if self._future is not None and isinstance(self._future.exception(), BrokenExecutor):
+            self.end()
+        self._name = name
+        if self._pool:
+            self._future = self._pool.submit(_call, function, arguments)
+            return self._future
+        self._pipe, far_end = multiprocessing.Pipe()
+        self._pool = ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(far_end,)
+        )
+        with _worker_environment(threads), far_end:
+            self._future = self._pool.submit(_call, function, arguments)  # starts the process
+        return self._future
+
+    def messages(self):
+        with contextlib.suppress(EOFError, OSError):  # the worker is gone; its future tells
+            while self._pipe and self._pipe.poll():
+                yield self._name, self._pipe.recv()
+
+    def end(self):
+        if self._pool:
+            self._pipe.close()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        self.__init__()
+
+
+@contextlib.contextmanager
+def _worker_environment(threads: int):
+    """Processes started in the block size their thread pools for `threads`, and never see Ctrl-C."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    os.environ.update(dict.fromkeys(names, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+_pipe = None  # in a worker: to the notebook
+
+
+def _begin(pipe):
+    global _pipe
+    _pipe = pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    with contextlib.suppress(EOFError, OSError):
+        _pipe.recv()  # nothing is ever sent: returns when the other end has closed
+    os._exit(1)
+
+
+def _call(function, arguments):
+    last = -MESSAGE_INTERVAL
+
+    def listener(values):
+        nonlocal last
+        if time.monotonic() - last >= MESSAGE_INTERVAL:
+            last = time.monotonic()
+            _pipe.send(values)
+
+    return function(*arguments, listener)
+
+
+class Dask:
+    """A Dask cluster through distributed's executor; it moves the trials of lost workers by itself."""
+
+    def __init__(self, address: str, jobs: int | None):
+        if not re.fullmatch(r"(tcp|tls|ucx)://\S+:\d+", address):
+            raise CourseworkError(f"ENGINE={address} is unknown; give local or tcp://host:port")
+        try:
+            from distributed import Client
+
+            self._client = Client(address, timeout="10s", set_as_default=False)
+        except (ImportError, OSError) as error:
+            raise CourseworkError(f"ENGINE={address}: {error or 'no Dask scheduler answers there'}") from error
+        self.capacity = jobs or 256  # all at once: an adaptive cluster grows with what waits
+        self._executor = self._client.get_executor(pure=False)
+
+    def submit(self, function, *arguments, name, threads=1) -> Future:
+        return self._executor.submit(function, *arguments)
+
+    def messages(self) -> list:
+        return []
+
+    def close(self, abandon=False):
+        self._executor.shutdown(wait=not abandon)
+        self._client.close()

@@ -1,0 +1,78 @@
+"""Small trainings for the tests of trials: a workers' process imports them from here."""
+
+import os
+import pickle
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from helpers.base import write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Gradient descent on a straight line through noisy points."""
+
+    epochs: int = 5
+    lr: float = 0.1
+    points: int = 50
+    pause: float = 0.0  # seconds slept in each epoch
+    log: str = ""  # a file that gets one line per training begun
+    trouble: str = ""  # what goes wrong: see `fit_line`
+    save_every: int = 0  # epochs between two mid-trial states
+    threads: int = 1
+    seed: int = 0
+
+    def fingerprint(self):
+        return f"line-{self.points}"
+
+    def work(self):
+        return self.epochs * self.points
+
+
+def fit_line(config, context):
+    """Fit y = 3 x + 1; `config.trouble`: raise, nan, kill (each time), kill once: <path>."""
+    if config.log:
+        with open(config.log, "a") as file:
+            file.write(f"{config.seed}\n")
+    generator = np.random.default_rng(config.seed)
+    x = generator.normal(size=config.points)
+    y = 3 * x + 1 + generator.normal(size=config.points)
+    weights, first, history = np.zeros(2), 0, {"loss": []}
+    if config.save_every and context.state_path.exists():
+        weights, first, history = pickle.loads(context.state_path.read_bytes())
+    for epoch in range(first, config.epochs):
+        time.sleep(config.pause)
+        _meet(config.trouble, epoch)
+        error = weights[0] * x + weights[1] - y
+        weights = weights - config.lr * np.array([(error * x).mean(), error.mean()])
+        history["loss"].append((error**2).mean())
+        done = epoch + 1
+        context.epoch({"epoch": done, "epochs": config.epochs, "examples": done * config.points,
+                       "loss": history["loss"][-1]})  # fmt: skip
+        if config.save_every and done % config.save_every == 0:
+            write_atomically(context.state_path, pickle.dumps((weights, done, history)))
+    diverged = config.trouble == "nan"
+    return {
+        "history": history,
+        "metrics": {"loss": float("nan") if diverged else history["loss"][-1], "slope": weights[0]},
+        "status": "diverged at epoch 1" if diverged else "ok",
+        "examples": config.work(),
+        "predictions": (x > 0).astype(np.uint8),
+        "arrays": {"weights": weights},
+    }
+
+
+def _meet(trouble, epoch):
+    if trouble == "raise":
+        raise ValueError("no such luck")
+    if trouble == "kill" and epoch == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if trouble.startswith("kill once: ") and epoch == 1:
+        mark = Path(trouble.removeprefix("kill once: "))
+        if not mark.exists():
+            mark.write_text("killed")
+            os.kill(os.getpid(), signal.SIGKILL)
