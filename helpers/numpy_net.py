@@ -206,8 +206,7 @@ def train_block(net: Network, x, targets, lr, batch_size: int, rules: Rules) -> 
 
 def train_epoch(net: Network, images, labels, order, *, lr, batch_size: int, rules: Rules) -> None:
     """One pass over images (n, ...) and integer labels (n,) in the given order; lr: a number, or one per network."""
-    lr = np.asarray(lr, net.dtype)[..., None, None]
-    one_hot = np.eye(net.classes, dtype=net.dtype)
+    lr, one_hot = np.asarray(lr, net.dtype)[..., None, None], np.eye(net.classes, dtype=net.dtype)
     steps = 1 if rules.clip_norm is not None else max(1, BLOCK // batch_size)  # clipping needs each step's weights
     for first in range(0, len(order), steps * batch_size):
         index = order[first : first + steps * batch_size]
@@ -239,10 +238,10 @@ def fit(net: Network, images, labels, *, epochs: int, lr=0.1, batch_size=128, ru
     With patience it ends early, when the loss on validation = (images, labels) has not fallen for so many epochs, and
     the parameters of the best epoch come back.
     """
-    rules, generator, best = rules or Rules(), np.random.default_rng(seed), (np.inf, 0, [])
+    rules, best = rules or Rules(), (np.inf, 0, [])
     images, labels = np.asarray(images), np.asarray(labels)  # a memmap's slices are slow
     for epoch in range(1, epochs + 1):
-        order = generator.permutation(len(labels)) if epoch == 1 or rules.reshuffle else order
+        order = np.random.default_rng([seed, epoch if rules.reshuffle else 1]).permutation(len(labels))
         train_epoch(net, images, labels, order, lr=lr, batch_size=batch_size, rules=rules)
         yield epoch
         loss = np.inf if patience is None else evaluate(net, *validation)["loss"]
