@@ -9,7 +9,7 @@ FALL = 0.1  # a test accuracy that drops this far below its best, and stays ther
 def derive(frame: pd.DataFrame, curve: str = "test_accuracy") -> pd.DataFrame:
     """`frame` (one trial a line, with a `history`) with the quantities of `curve` as further columns.
 
-    best_<curve> and best_<curve>_epoch; gap: last train accuracy less last of the curve; volatility: mean absolute
+    best_<curve> and its (first) best_epoch; gap: last train accuracy less last of the curve; volatility: mean absolute
     change between epochs; falls (0/1) and fall_epoch; stable_epoch: first from which the curve stays within 0.01 of
     its mean over the last five; first_cut_epoch: last epoch at the first learning rate. None where there is none.
     Epochs count from 1.
@@ -29,7 +29,7 @@ def _derive(history: pd.DataFrame, curve: str) -> dict:
     cut = np.flatnonzero(rates < rates[0])
     return {
         f"best_{curve}": float(values[best]),
-        f"best_{curve}_epoch": best + 1,
+        "best_epoch": best + 1,
         "gap": float(np.asarray(history["train_accuracy"], dtype=float)[-1] - values[-1]),
         "volatility": float(np.abs(np.diff(values)).mean()) if len(values) > 1 else None,
         "falls": int(fell),

@@ -203,7 +203,7 @@ def augment(images: torch.Tensor, index: torch.Tensor, epoch: int, kinds, genera
 def resident_parts(config, dataset: Dataset, device, patch_size: int | None) -> dict[str, Resident]:
     """The parts "train", "validation" (if held out) and "test" of `dataset`, resident on `device`.
 
-    config: offers validation, train_limit, normalise and augment, as training.ClassifierConfig does.
+    config: offers validation, train_limit, test_limit, normalise and augment, as training.ClassifierConfig does.
     """
     images, labels = to_tensor(dataset.train_images), torch.as_tensor(dataset.train_labels)
     index = {"train": slice(None)}
@@ -213,6 +213,7 @@ def resident_parts(config, dataset: Dataset, device, patch_size: int | None) -> 
     chosen = {name: (images[i], labels[i]) for name, i in index.items()}
     chosen["train"] = tuple(values[: config.train_limit] for values in chosen["train"])
     chosen["test"] = to_tensor(dataset.test_images), torch.as_tensor(dataset.test_labels)
+    chosen["test"] = tuple(values[: config.test_limit] for values in chosen["test"])
     norm = {}
     if config.normalise:
         pixels = chosen["train"][0].float().div_(255)

@@ -28,6 +28,7 @@ class ClassifierConfig:
     read_test: bool = False  # evaluate the test set once, at the end
     keep: str = "last"  # weights at the end: "last" epoch or "best" on validation accuracy
     train_limit: int | None = None  # train on the first n examples only (reduced budgets)
+    test_limit: int | None = None  # evaluate on the first n test images only (the smoke budget)
     normalise: bool = False  # by mean and deviation of the training part, per channel; else [0, 1]
     augment: tuple[str, ...] = ()  # "flip", "shift"
     epochs: int = 10

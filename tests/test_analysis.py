@@ -15,7 +15,7 @@ def frame_of(accuracies, rates=None, train=0.9):
 
 def test_best_gap_and_volatility():
     line = analysis.derive(frame_of([0.5, 0.8, 0.7])).iloc[0]
-    assert line["best_test_accuracy"] == 0.8 and line["best_test_accuracy_epoch"] == 2
+    assert line["best_test_accuracy"] == 0.8 and line["best_epoch"] == 2
     assert line["gap"] == pytest.approx(0.2)
     assert line["volatility"] == pytest.approx((0.3 + 0.1) / 2)
 
