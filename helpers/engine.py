@@ -36,20 +36,29 @@ class Context:
             self.listener(values)
 
 
-def choose(jobs: int | None = None):
-    """The engine that ENGINE and JOBS (or `jobs`) ask for; its workers start when work arrives.
+def settings(jobs: int | None = None) -> tuple[str, int | None]:
+    """(engine, jobs) as ENGINE and JOBS (or `jobs`) ask: "local" or a Dask scheduler's address.
 
-    JOBS: training threads at once, by default one per usable core; 0 trains in this process. ENGINE:
-    "local" or the address of a Dask scheduler. Raises CourseworkError for other values, and where no
-    scheduler answers.
+    jobs: threads that train at once; 0 trains in this process, None leaves it to the engine.
+    Raises CourseworkError for other values.
     """
     address = os.environ.get("ENGINE") or "local"
     asked = os.environ.get("JOBS") if jobs is None else str(jobs)
     if asked and not re.fullmatch(r"\d{1,4}", asked):
         raise CourseworkError(f"JOBS={asked}: give a whole number, 0 to train in the notebook itself")
+    if not re.fullmatch(r"local|(tcp|tls)://\S+:\d+", address):
+        raise CourseworkError(f"ENGINE={address}: give local, or a Dask scheduler's address tcp://host:port")
+    return address, int(asked) if asked else None
+
+
+def start(address: str, jobs: int | None):
+    """The engine for `settings`; local worker processes start when work arrives.
+
+    Raises CourseworkError where no Dask scheduler answers.
+    """
     if address != "local":
-        return Dask(address, int(asked) if asked else None)
-    return Local(int(asked) if asked else usable_cores()) if asked != "0" else Here()
+        return Dask(address, jobs)
+    return Here() if jobs == 0 else Local(jobs or usable_cores())
 
 
 def usable_cores() -> int:
@@ -115,6 +124,8 @@ class Local:
 
     def close(self, abandon=False):
         for slot in self._slots:
+            slot.hang_up()
+        for slot in self._slots:
             slot.end()
 
 
@@ -148,9 +159,13 @@ class _Slot:
             while self._pipe and self._pipe.poll():
                 yield self._name, self._pipe.recv()
 
-    def end(self):
-        if self._pool:
+    def hang_up(self):
+        if self._pipe:
             self._pipe.close()
+
+    def end(self):
+        self.hang_up()
+        if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
         self.__init__()
 
@@ -202,8 +217,6 @@ class Dask:
     """A Dask cluster through distributed's executor; it moves the trials of lost workers by itself."""
 
     def __init__(self, address: str, jobs: int | None):
-        if not re.fullmatch(r"(tcp|tls|ucx)://\S+:\d+", address):
-            raise CourseworkError(f"ENGINE={address} is unknown; give local or tcp://host:port")
         try:
             from distributed import Client
 

@@ -30,7 +30,8 @@ class Progress:
 
     def told(self, name, values: dict):
         """A trial ended an epoch; values["examples"]: what it has processed so far."""
-        self._told[name] = min(values.get("examples", 0), self._work[name])
+        so_far = min(values.get("examples", 0), self._work[name])
+        self._told[name] = max(so_far, self._told[name])  # late news may follow the end
         if self._curve:
             self._curve.add(name, values)
         self._show()

@@ -137,7 +137,7 @@ def sha256(content: bytes) -> str:
 
 
 def write(study, record: dict, arrays=None, checkpoint=None, root: Path | None = None) -> dict:
-    """Write a record; before it <key>.npz (arrays by name) and <key>.pt (a state_dict).
+    """Write a record; before it <key>.npz (arrays by name) and <key>.pt (a state_dict), or their bytes.
 
     root: this machine's records by default. Returns the record with "files" and "checksum" set.
     Raises CourseworkError when the disk refuses; then there is no record.
@@ -145,8 +145,7 @@ def write(study, record: dict, arrays=None, checkpoint=None, root: Path | None =
     path = (root or base.RECORDS) / study / f"{record['key']}.json"
     files = dict(record.get("files", {}))
     for suffix, content in {"npz": arrays, "pt": checkpoint}.items():
-        if content:
-            data = _packed(suffix, content)
+        if data := packed(suffix, content):
             base.write_atomically(path.with_suffix(f".{suffix}"), data)
             files[suffix] = sha256(data)
     record = base.plain(record | {"files": files})
@@ -155,10 +154,13 @@ def write(study, record: dict, arrays=None, checkpoint=None, root: Path | None =
     return record
 
 
-def _packed(suffix: str, content: dict) -> bytes:
+def packed(suffix: str, content: dict | bytes | None) -> bytes | None:
+    """The bytes of a .npz or .pt file, the same for the same content; None for nothing."""
+    if not content or isinstance(content, bytes):
+        return content or None
     buffer = io.BytesIO()
     if suffix == "npz":
-        np.savez_compressed(buffer, **content)
+        np.savez(buffer, **content)
     else:
         import torch
 

@@ -8,10 +8,12 @@ arrays, checkpoint, provenance, seconds. Ctrl-C keeps what is finished; runs sta
 the work. `python -m helpers.trials ls | rm --stale | adopt | publish` looks after the records.
 """
 
+import argparse
 import os
+import sys
 from dataclasses import replace
 
-from helpers import base, engine, records
+from helpers import base, engine, records, upkeep
 from helpers.base import CourseworkError
 from helpers.runner import Run, Trial
 
@@ -27,12 +29,13 @@ def run(function, rows, *, study, seeds=None, budget=None, jobs=None, fresh=None
     Columns: row, seed, status, the metrics, seconds, examples_per_second, history (a DataFrame), key,
     share (1.0), stale, record. Raises CourseworkError for bad settings and where the disk is full.
     """
+    settings = engine.settings(jobs)
     trials = _trials(function, rows, seeds)
     study_run = Run(function, study, budget, _fresh(fresh))
     found = {trial.key: study_run.known(trial) for trial in trials}
     missing = {trial.key: trial for trial in trials if found[trial.key] is None}
     if missing:
-        found |= study_run.train(list(missing.values()), engine.choose(jobs), live)
+        found |= study_run.train(list(missing.values()), engine.start(*settings), live)
     return _frame(study, trials, found, study_run.source)
 
 
@@ -60,9 +63,8 @@ def run_study(function, rows, *, study, seeds=None, page, reduced: dict):
     import pandas as pd
 
     rows = _named(rows)
-    known = recall(function, rows, study=study, seeds=seeds, stale=True).assign(budget="full")
-    if page.budget == "smoke" or _fresh(None):
-        known = known[:0]
+    recalled = {} if page.budget == "smoke" or _fresh(None) else rows
+    known = recall(function, recalled, study=study, seeds=seeds, stale=True).assign(budget="full")
     small = {name: _reduced(rows[name], reduced) for name in rows if name not in set(known["row"])}
     seeds = seeds if seeds is None else _seeds(seeds)[:1]
     trained = run(function, small, study=study, seeds=seeds, budget=page.budget)
@@ -92,7 +94,8 @@ def spot_check(function, rows, *, study, seeds=(0,)):
         old = committed[trial.key]
         metric = "test_accuracy" if "test_accuracy" in old["metrics"] else next(iter(old["metrics"]))
         values = {"published": old["metrics"][metric], "again": again["metrics"].get(metric)}
-        line = {"row": trial.row, "seed": trial.config.seed, "same": result(old) == result(again), **values}
+        line = {"row": trial.row, "seed": trial.config.seed, **values}
+        line["same"] = upkeep.result(old) == upkeep.result(again)
         line["difference"] = None if None in values.values() else values["again"] - values["published"]
         lines.append(line | {"comparable": _platform(old) == _platform(again)})
     columns = ["row", "seed", "same", "difference", "published", "again", "comparable"]
@@ -102,16 +105,6 @@ def spot_check(function, rows, *, study, seeds=(0,)):
 def used() -> list[tuple[str, str, str]]:
     """(study, key, checksum) of every record that this process has shown."""
     return [(*name, checksum) for name, checksum in sorted(_used.items())]
-
-
-def result(record: dict) -> dict:
-    """What a training must repeat bit for bit: all but times (columns with "second" in their name)."""
-
-    def untimed(columns):
-        return {name: value for name, value in columns.items() if "second" not in name}
-
-    kept = {name: record.get(name) for name in ("status", "predictions", "examples", "files")}
-    return kept | {name: untimed(record[name]) for name in ("history", "metrics")}
 
 
 def _platform(record: dict) -> list:
@@ -167,3 +160,27 @@ def _frame(study, trials, found, source):
             lines.append(line | {"stale": record["source"] != source, "record": record})
     columns = ["row", "seed", "status", "seconds", "examples_per_second", "history", "key", "share", "stale", "record"]
     return pd.DataFrame(lines, columns=None if lines else columns)
+
+
+def main(arguments=None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.trials", description="Look after trial records.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("ls", help="count the records")
+    verbs.add_parser("rm", help="remove records").add_argument("--stale", action="store_true", required=True)
+    verbs.add_parser("adopt", help="keep stale records where a sample trained again is bit-identical")
+    verbs.add_parser("publish", help="copy full-budget records to be committed").add_argument(
+        "--checkpoints", action="store_true"
+    )
+    asked = parser.parse_args(arguments)
+    verb = {"ls": upkeep.ls, "rm": upkeep.rm_stale, "adopt": upkeep.adopt, "publish": upkeep.publish}[asked.verb]
+    try:
+        print(verb(asked.checkpoints) if asked.verb == "publish" else verb())
+    except CourseworkError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""One training, in whatever process: the trial function called, timed, and its machine noted."""
+
+import datetime
+import functools
+import os
+import platform
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from helpers import base, engine, records
+from helpers.base import CourseworkError
+
+loaded_source = functools.cache(records.source_hash)  # as it was when this process began to train
+
+
+def now() -> str:
+    """The time in UTC, as text that sorts by time."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def state_path(study: str, key: str, source: str) -> Path:
+    """Where a trial keeps its whole state while it trains; never taken up under other source."""
+    return base.RECORDS / study / ".state" / f"{key}-{source}.pt"
+
+
+def forget_states(study: str, key: str):
+    """Remove a trial's mid-trial states."""
+    for path in state_path(study, key, "").parent.glob(f"{key}-*"):
+        path.unlink(missing_ok=True)
+
+
+def train(function, config, task: dict, listener=None) -> dict:
+    """In a worker: train, and return what the record holds beside the config, as plain types and bytes.
+
+    task: study, key, source, fingerprint; fresh: start anew even where a mid-trial state lies.
+    """
+    started, threads = now(), getattr(config, "threads", 1)
+    state = state_path(task["study"], task["key"], task["source"])
+    context = engine.Context(state, os.environ.get("DEVICE") or "auto", listener)
+    try:
+        _check(function, config, task)
+        if task["fresh"]:
+            state.unlink(missing_ok=True)
+        about = {"started": started, "threads": threads, "resumed": state.exists()}
+        with engine.threads_limited(threads):
+            start = time.perf_counter()
+            outcome = function(config, context)
+            seconds = time.perf_counter() - start
+            about = _machine(context) | about | outcome.get("provenance", {})
+        return _plain({"seconds": seconds} | outcome) | {"provenance": about}
+    except Exception as error:
+        return failure(error, started)
+
+
+def _check(function, config, task):
+    if loaded_source(function.__module__) != task["source"]:
+        raise CourseworkError("the helpers loaded here are not those on disk; restart the kernel or worker")
+    if config.fingerprint() != task["fingerprint"]:
+        raise CourseworkError("the data here is not the notebook's; copy its data folder to this worker")
+
+
+def _plain(outcome: dict) -> dict:
+    """Packed here: tensors would travel in shared memory, which is small in containers."""
+    labels, examples = outcome.get("predictions"), outcome["examples"]
+    return {
+        "status": outcome["status"],
+        "history": base.plain(outcome["history"]),
+        "metrics": base.plain(outcome["metrics"]),
+        "predictions": None if labels is None else records.pack_labels(labels),
+        "examples": examples,
+        "seconds": outcome["seconds"],
+        "examples_per_second": examples / outcome["seconds"],
+        "arrays": records.packed("npz", outcome.get("arrays")),
+        "checkpoint": records.packed("pt", outcome.get("checkpoint")),
+    }
+
+
+def failure(error: Exception, started: str | None = None) -> dict:
+    """What the record of a trial says that raised `error`."""
+    kind = "" if isinstance(error, CourseworkError) else f"{type(error).__name__}: "
+    return {
+        "status": f"failed: {kind}{error}",
+        "traceback": "".join(traceback.format_exception(error, limit=-6)),
+        "provenance": {"started": started or now()},
+        "history": {},
+        "metrics": {},
+        "predictions": None,
+        **dict.fromkeys(["examples", "seconds", "examples_per_second"]),
+    }
+
+
+def _machine(context) -> dict:
+    """Provenance of a training; a NumPy training does not wait for torch to load."""
+    if "torch" not in sys.modules:
+        import numpy
+
+        versions = {"python": platform.python_version(), "numpy": numpy.__version__}
+        return versions | {"processor": platform.processor() or platform.machine()}
+    import torch
+
+    from helpers import device
+
+    features = [name for name, present in torch.cpu.get_capabilities().items() if present is True]
+    return device.describe(device.choose(context.device)) | {"features": sorted(features)}
