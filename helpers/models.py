@@ -146,13 +146,15 @@ def report_a(*, input_shape=(1, 28, 28), classes=10, dropout=0.0, mean_first=Tru
     return PatchNetwork(14, body, nn.Linear(64, classes), mean_first=mean_first)
 
 
-def report_b(*, input_shape=(1, 28, 28), classes=10, dropout="block", mean_first=True) -> PatchNetwork:
+def report_b(*, input_shape=(1, 28, 28), classes=10, dropout="block", norm="batch", mean_first=True) -> PatchNetwork:
     """Report B as its printed modules and layer table say: 4x4 patches, stem 16-256, two blocks, batch norms.
 
     Dropout (0.1 in block 1, 0.2 in block 2) is in the modules but not in the table. `dropout`: "block" (after each
-    block's batch norm, the assumption), "hidden" (after each block's ReLUs), "none".
+    block's batch norm, the assumption), "hidden" (after each block's ReLUs), "none". `norm`: "batch" or "none".
     """
     _one_of("dropout", dropout, ("block", "hidden", "none"))
+    _one_of("norm", norm, ("batch", "none"))
+    normalise = nn.BatchNorm1d if norm == "batch" else nn.Identity
     patches, inputs = cut_patches(torch.empty(1, *input_shape), 4).shape[1:]
 
     def part(*widths, rate):
@@ -161,18 +163,18 @@ def report_b(*, input_shape=(1, 28, 28), classes=10, dropout="block", mean_first
 
     body = nn.Sequential(
         nn.Linear(inputs, 256),  # (B, 49, 256)
-        nn.BatchNorm1d(patches),
+        normalise(patches),
         Transpose(),  # (B, 256, 49)
         part(patches, 512, 256, rate=0.1),  # (B, 256, 256)
         Transpose(),
         part(256, 128, 64, rate=0.1),  # (B, 256, 64)
-        nn.BatchNorm1d(256),
+        normalise(256),
         nn.Dropout(0.1 * (dropout == "block")),
         Transpose(),  # (B, 64, 256)
         part(256, 64, 128, rate=0.2),  # (B, 64, 128)
         Transpose(),  # (B, 128, 64)
         part(64, 32, 16, rate=0.2),  # (B, 128, 16)
-        nn.BatchNorm1d(128),
+        normalise(128),
         nn.Dropout(0.2 * (dropout == "block")),
     )
     return PatchNetwork(4, body, nn.Linear(16, classes), mean_first=mean_first)
