@@ -61,7 +61,8 @@ class _Bare(ast.NodeTransformer):
 
     def visit_JoinedStr(self, node):
         self.generic_visit(node)
-        return ast.Call(ast.Name("fstring"), node.values, [])
+        parts = [part for part in node.values if getattr(part, "value", None) != ""]  # 3.12 adds empty ones
+        return ast.Call(ast.Name("fstring"), parts, [])
 
     def visit_FormattedValue(self, node):
         self.generic_visit(node)
