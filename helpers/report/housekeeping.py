@@ -1,0 +1,98 @@
+"""Keeping the checkout clean: notebooks without outputs, and room on the disk again."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from helpers import base
+from helpers.base import CourseworkError
+
+CODE_KEYS = ("tags", "jupyter")  # metadata of a cell that is kept
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def problems(path: Path) -> list[str]:
+    """What is wrong with a notebook as it lies in the repository, one line each."""
+    import nbformat
+
+    try:
+        nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+        nbformat.validate(nb)
+    except Exception as error:  # nbformat has many
+        return [f"{path.name}: not a valid notebook: {str(error).splitlines()[0]}"]
+    found = []
+    if nb.metadata.get("kernelspec", {}).get("name") != "python3" or "widgets" in nb.metadata:
+        found.append("its metadata is not that of a clean Python 3 notebook")
+    ids = [cell.get("id") for cell in nb.cells]
+    if None in ids or len(set(ids)) < len(ids):
+        found.append("cell ids are missing or double")
+    for number, cell in enumerate(nb.cells, 1):
+        if cell.get("outputs") or cell.get("execution_count") is not None:
+            found.append(f"cell {number} ({cell.get('id')}) holds an output or an execution count")
+        extra = set(cell.metadata) - set(CODE_KEYS)
+        if extra:
+            found.append(f"cell {number} ({cell.get('id')}) holds metadata: {', '.join(sorted(extra))}")
+    return [f"{path.name}: {line}; make clean-notebooks mends it" for line in found]
+
+
+def lint_notebooks(given: dict | None = None) -> int:
+    """Print what `problems` finds in notebooks/; the exit code says whether anything was."""
+    found = [line for path in sorted(base.NOTEBOOKS.glob("*.ipynb")) for line in problems(path)]
+    print("\n".join(found) or "The notebooks are clean.")
+    return int(bool(found))
+
+
+def clean_notebooks(given: dict | None = None) -> None:
+    """Take outputs, counts and editors' metadata out of the notebooks; give an id to cells without."""
+    import nbformat
+
+    for path in sorted(base.NOTEBOOKS.glob("*.ipynb")):
+        nb, seen = nbformat.read(path, as_version=4), set()
+        kept = {"coursework": nb.metadata["coursework"]} if "coursework" in nb.metadata else {}
+        nb.metadata = nbformat.from_dict(METADATA | kept)
+        for number, cell in enumerate(nb.cells, 1):
+            cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in CODE_KEYS})
+            if cell.get("id") in seen or not cell.get("id"):
+                cell["id"] = f"cell-{number}"
+            seen.add(cell["id"])
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        text = nbformat.writes(nb) + "\n"
+        if text != path.read_text(encoding="utf-8"):
+            base.write_atomically(path, text)
+            print(f"cleaned {path.name}")
+
+
+def clean(given: dict | None = None) -> None:
+    """Remove the pages built here and the tools' caches; trained records and data stay."""
+    built = [p for p in base.REPORTS.glob("*") if p not in (base.RECORDS, base.PUBLISHED)]
+    tools = [base.ROOT / name for name in ("build", ".pytest_cache", ".ruff_cache")]
+    caches = [p for top in ("helpers", "tests") for p in (base.ROOT / top).rglob("__pycache__")]
+    _remove([*built, *tools, *caches])
+
+
+def distclean(given: dict | None = None) -> None:
+    """Remove also what this machine trained, the decoded data and the environment."""
+    clean()
+    _remove([base.RECORDS, base.CACHE, base.ROOT / ".venv", *base.ROOT.glob("*.egg-info")])
+
+
+def _remove(paths: list[Path]) -> None:
+    """Say what goes and how large it is; remove it after a yes where a person can give one."""
+    paths = [path for path in paths if path.exists()]
+    for path in paths:
+        files = [path, *path.rglob("*")] if path.is_dir() else [path]
+        size = sum(file.lstat().st_size for file in files if not file.is_dir())
+        print(f"{size / 1e6:10.1f} MB  {path.relative_to(base.ROOT)}")
+    if not paths:
+        print("nothing to remove")
+    elif sys.stdin.isatty() and input("Remove this? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise CourseworkError("nothing was removed")
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
