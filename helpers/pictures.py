@@ -23,6 +23,14 @@ STYLE |= {"axes.grid": True, "grid.color": "#e4e4e4"}
 styled = matplotlib.rc_context(STYLE)
 
 
+def png(figure: Figure) -> bytes:
+    """PNG bytes in at most 128 colours: a third of the usual size."""
+    drawn, file = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png")
+    Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    return file.getvalue()
+
+
 @dataclass
 class Drawing:
     """A figure, what it says in one or two sentences, and the numbers drawn in it (six significant digits)."""
@@ -37,11 +45,8 @@ class Drawing:
         self.figure.draw_without_rendering()  # ticks take their style when first drawn: now
 
     def png(self) -> bytes:
-        """The picture as PNG bytes, 572 pixels wide, in at most 128 colours: a third of the usual size."""
-        drawn, file = io.BytesIO(), io.BytesIO()
-        self.figure.savefig(drawn, format="png")
-        Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True)
-        return file.getvalue()
+        """The picture as PNG bytes, 572 pixels wide."""
+        return png(self.figure)
 
     _repr_png_ = png
 
