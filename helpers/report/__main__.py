@@ -1,7 +1,8 @@
 """The command line: python -m helpers.report [VERB] [NAME=VALUE ...]
 
     build (the default)   BUDGET=smoke DATA=real ONLY="task*" SET="lr=0.05 epochs=5" ...
-    check PAGE.html ...   index   submission   verify   lint-notebooks   clean-notebooks   clean   distclean
+    check PAGE.html ...   index   submission   verify   publish   lock
+    lint-notebooks   clean-notebooks   clean   distclean
 
 The variables are make's, which hands them on after --make. A mistake gets one line and exit code 1.
 """
@@ -32,7 +33,7 @@ VARIABLES = {
     },
 }
 MODULES = {"check": "check", "index": "run", "submission": "submission", "verify": "verify"}
-MODULES |= dict.fromkeys(("lint-notebooks", "clean-notebooks", "clean", "distclean"), "housekeeping")
+MODULES |= dict.fromkeys(("lint-notebooks", "clean-notebooks", "lock", "publish", "clean", "distclean"), "housekeeping")
 
 
 def variables(words: list[str]) -> dict[str, str]:
@@ -98,7 +99,7 @@ def _from_make(arguments: list[str]) -> list[str]:
         return list(arguments)
     place = arguments.index("--make")
     words = re.findall(r"(?:\\.|[^\\\s])+", " ".join(arguments[place + 1 :]))
-    return arguments[:place] + [re.sub(r"\\(.)", r"\1", word) for word in words]
+    return arguments[:place] + [re.sub(r"\\(.)|\$(\$)", r"\1\2", word) for word in words]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Keeping the checkout clean: notebooks without outputs, and room on the disk again."""
 
+import json
 import shutil
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from helpers import base
@@ -64,6 +66,35 @@ def clean_notebooks(given: dict | None = None) -> None:
         if text != path.read_text(encoding="utf-8"):
             base.write_atomically(path, text)
             print(f"cleaned {path.name}")
+
+
+def lock(given: dict | None = None) -> None:
+    """Write names and public versions of what is installed to requirements.lock.
+
+    Local parts such as +cpu are left out: no registry has them. The file is used as constraints, so
+    that a machine with a GPU may add its packages.
+    """
+    installed = {d.name.lower().replace("_", "-"): d.version for d in metadata.distributions()}
+    ours = ("neural-network-coursework", "pip", "setuptools", "wheel")
+    lines = [f"{n}=={v.split('+')[0]}" for n, v in sorted(installed.items()) if n not in ours]
+    base.write_atomically(base.CHECKOUT / "requirements.lock", "\n".join(lines) + "\n")
+    print(f"{len(lines)} versions written to requirements.lock")
+
+
+def publish(given: dict | None = None) -> None:
+    """Copy the complete full-budget pages with their results, and the records, to reports/published."""
+    from helpers.upkeep import publish as publish_records
+
+    folder, names = base.REPORTS / "full", []
+    for path in sorted(folder.glob("*.json")):
+        if json.loads(path.read_text(encoding="utf-8")).get("status") == "complete":
+            names += [path.name, f"{path.stem}.html"]
+    if not names:
+        raise CourseworkError(f"{folder} has no complete page; run make report BUDGET=full first")
+    for name in [*names, "index.html"]:
+        base.write_atomically(base.PUBLISHED / name, (folder / name).read_bytes())
+    print(f"{len(names) // 2} pages copied to {base.PUBLISHED}")
+    print(publish_records())
 
 
 def clean(given: dict | None = None) -> None:
