@@ -64,7 +64,7 @@ def load_claims() -> list[Claim]:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
         for entry in table["claims"]:
             try:
-                told = {"assumes": table.get("assumptions"), "causes": table.get("causes")}
+                told = {"assumes": table.get("assumptions") or {}, "causes": table.get("causes") or {}}
                 texts = {name: tuple(told[name][word] for word in entry.get(name, ())) for name in told}
                 found = entry.get("evidence") or {}
                 claim = Claim(**entry | texts | {"evidence": found if isinstance(found, dict) else {"": found}})

@@ -16,6 +16,7 @@ from scipy.special import ndtr, stdtr, stdtrit
 
 VERDICTS = ("reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable")
 EVIDENCE = re.compile(r"(\w+\.[\w.]+)(?: ([<>~]) (\w+\.[\w.]+))?")  # a key, or two and how they compare
+PRINTED = re.compile(r"nan|\d+(\.\d+)?(-\d+(\.\d+)?)?( %)?")
 Z, IMAGES = 1.96, 10_000  # of a 95 % interval; test images
 EPOCHS = 3  # a printed epoch is met within so many
 MARGIN = 0.005  # a difference below this counts as none, unless the claim says otherwise
@@ -23,7 +24,12 @@ CHANCE = 0.12  # ten classes: a last test accuracy below this has learnt nothing
 
 
 def printed(text: str) -> tuple[float, float, float]:
-    """(lowest, highest, half a unit of the last digit) of "0.860", "90.05 %" or "20-25"; nan for "nan"."""
+    """(lowest, highest, half a unit of the last digit) of "0.860", "90.05 %" or "20-25"; nan for "nan".
+
+    Raises ValueError for anything else.
+    """
+    if not isinstance(text, str) or not PRINTED.fullmatch(text):
+        raise ValueError(f"value must be like '0.860', '90.05 %', '20-25' or 'nan', in quotes, not {text!r}")
     scale = Decimal("0.01" if "%" in text else "1")
     parts = [Decimal(part) * scale for part in text.strip("% ").split("-")]
     exponents = [part.as_tuple().exponent for part in parts if part.is_finite()]
@@ -211,16 +217,17 @@ def likelihood(claim, text: str, results: dict, correct=None) -> float:
         n, (mean, width) = len(trained), interval(trained, text)
         quantile = stdtrit(n - 1, 0.975) if n > 2 else Z
         area = (lambda x: stdtr(n - 1, x)) if n > 2 else ndtr
-        fits = float(area((high - mean) * quantile / width) - area((low - mean) * quantile / width))
+        unit = max(width / quantile, 1e-12)
+        fits = float(area((high - mean) / unit) - area((low - mean) / unit))
     return (1 - lost) * fits + lost * (low <= 0.1 <= high)
 
 
 def calibration(rng: np.random.Generator, results: dict | None = None, cases: int = 400) -> list[dict]:
     """The judge judged: held-out seeds fed in as claims, as they are and moved by 0.02 either way.
 
-    results: real ones, of which each test accuracy with 4 seeds or more is used, every seed held out once. Beside them about `cases` made-up ones, six seeds together so that five judge:
-    binomial accuracies whose probability itself varies by 0.002 from seed to seed. Returns [{source, cases,
-    reproduced, refuted}], the last two shares.
+    results: real ones, of which each test accuracy with 4 seeds or more is used, every seed held out once. Beside
+    them about `cases` made-up ones, six seeds together so that five judge: binomial accuracies whose probability
+    itself varies by 0.002 from seed to seed. Returns [{source, cases, reproduced, refuted}], the last two shares.
     """
     pools = {"held-out seeds": set(), "made-up seeds": set()}
     for key, result in (results or {}).items():
