@@ -26,10 +26,10 @@ STATE = {
     "changed": {"lr": 0.05},
     "command": 'make report BUDGET=standard ONLY=task4_training SET="lr=0.05"',
 }  # fmt: skip
-PARAMETERS = '''# What can be changed from outside.
+PARAMETERS = """# What can be changed from outside.
 budget: str = "standard"
 lr: float = 0.1
-epochs: int = None'''
+epochs: int = None"""
 CODE = '''# The coursework's network, trained on 54,000 images.
 @page.timed
 def train(model: nn.Module, lr: float = 0.1) -> dict:
@@ -40,11 +40,41 @@ def train(model: nn.Module, lr: float = 0.1) -> dict:
         raise ValueError(f"nothing trained at {lr:.3f}")
     return {"history": history, "classes": len(model.classes) and 0x10}'''
 
+OPENING = """# Task 4: training the network
+
+The network of task 2 is trained on the **54,000** images of the training part; the validation part chooses, the
+test set is read once. A softmax turns the output into probabilities, $p_k = \\frac{e^{z_k}}{\\sum_j e^{z_j}}$, and
+training lowers
+
+$$L = -\\frac{1}{n}\\sum_{i=1}^{n} \\log p_{y_i}(x_i) .$$"""
+SCHEDULE = """## Training
+
+Does the loss still fall at the end?
+
+#### Its schedule
+
+| part | images |
+|:--|--:|
+| training | 54,000 |
+| validation | 6,000 |
+
+> The rate is constant here; study A varies it.
+
+```python
+loss = -log(p)  # one image
+```"""
+AFTER = """The gap between the curves is small, so the network is not yet over-fitted.
+
+## Result
+
+- read once
+- see [study A](study_a_sgd_sweep.html)"""
+
 
 def pack(labels) -> str:
     """Labels below 16, two a byte, as records.pack_labels does."""
-    labels = np.append(labels, np.zeros(len(labels) % 2, int)).astype(np.uint8)
-    return base64.b64encode((labels[::2] << 4 | labels[1::2]).tobytes()).decode()
+    even = np.append(labels, np.zeros(len(labels) % 2, int)).astype(np.uint8)
+    return f"4:{len(labels)}:{base64.b64encode((even[::2] << 4 | even[1::2]).tobytes()).decode()}"
 
 
 def predictions(seeds: int = 3):
@@ -119,7 +149,9 @@ def cells(results=None) -> list:
     run.outputs = [
         new_output("stream", name="stdout", text="\n".join(f"epoch {i} loss {1 / (i + 1):.3f}" for i in range(90))),
         new_output("stream", name="stderr", text=bar + "\n"),
-        new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "HBox"}),
+        new_output(
+            "display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "HBox"}
+        ),
     ]
     draw = new_code_cell("page.show(curves(trial), caption)", execution_count=3)
     draw.outputs = [figure_output(), caption_output()]
@@ -130,22 +162,9 @@ def cells(results=None) -> list:
     say.outputs = [new_output("display_data", {"text/markdown": said, "text/plain": said})]
     end = new_code_cell("page.finish()", execution_count=6)
     end.outputs = [new_output("display_data", {BUNDLE: results or bundle(), "text/plain": ""})]
-    return [
-        new_markdown_cell("# Task 4: training the network\n\nThe network of task 2 is trained on the **54,000** images of the "
-                          "training part; the validation part chooses, the test set is read once. A softmax turns the "
-                          "output into probabilities, $p_k = \\frac{e^{z_k}}{\\sum_j e^{z_j}}$, and training lowers"
-                          "\n\n$$L = -\\frac{1}{n}\\sum_{i=1}^{n} \\log p_{y_i}(x_i) .$$"),
-        new_code_cell(PARAMETERS, execution_count=1, metadata={"tags": ["parameters"]}),
-        new_markdown_cell("## Training\n\nDoes the loss still fall at the end?\n\n#### Its schedule\n\n"
-                          "| part | images |\n|:--|--:|\n| training | 54,000 |\n| validation | 6,000 |\n\n"
-                          "> The rate is constant here; study A varies it.\n\n```python\nloss = -log(p)  # one image\n```"),
-        run,
-        new_markdown_cell("## Curves"),
-        draw,
-        new_markdown_cell("The gap between the curves is small, so the network is not yet over-fitted.\n\n"
-                          "## Result\n\n- read once\n- see [study A](study_a_sgd_sweep.html)"),
-        compare, say, end,
-    ]  # fmt: skip
+    opening, schedule, after = (new_markdown_cell(text) for text in (OPENING, SCHEDULE, AFTER))
+    parameters = new_code_cell(PARAMETERS, execution_count=1, metadata={"tags": ["parameters"]})
+    return [opening, parameters, schedule, run, new_markdown_cell("## Curves"), draw, after, compare, say, end]
 
 
 def notebook(path: Path, *, content=None) -> Path:

@@ -13,15 +13,13 @@ import warnings
 from pathlib import Path
 
 import nbformat
-from jinja2 import pass_context
 from nbconvert import HTMLExporter
 from nbconvert.filters.ansi import strip_ansi
-from nbconvert.filters.markdown_mistune import MarkdownWithMath
 from PIL import Image
 
 from helpers.base import CourseworkError, write_atomically
 from helpers.report.facts import banners, facts, provenance_rows, result_rows
-from helpers.report.pieces import Headings, Renderer, Tables, printed
+from helpers.report.pieces import Prose, printed
 from helpers.report.seal import gate, seal
 
 TEMPLATES = Path(__file__).parent
@@ -29,21 +27,6 @@ BUNDLE = "application/vnd.coursework.results+json"
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
 DATA_ROWS = 100  # rows of a figure's data that the page shows; its CSV link has all
 LARGE = 1_000_000  # bytes; a page above is worth a word
-
-
-class _Exporter(HTMLExporter):
-    """nbconvert's HTML exporter with our template, our Markdown, and nothing of the network."""
-
-    def __init__(self, headings, tables, where, **options):
-        self.headings, self.tables, self.where = headings, tables, where
-        super().__init__(template_name="template", extra_template_basedirs=[str(TEMPLATES)], **options)
-
-    @pass_context
-    def markdown2html(self, context, source):
-        path = context.get("resources", {}).get("metadata", {}).get("path", "")
-        renderer = Renderer(escape=False, embed_images=True, path=path)
-        renderer.headings, renderer.where = self.headings, self.where
-        return self.tables.mend(MarkdownWithMath(renderer=renderer).render(source))
 
 
 def export_page(notebook: Path, html: Path, state: dict) -> None:
@@ -58,19 +41,29 @@ def export_page(notebook: Path, html: Path, state: dict) -> None:
     bundle = results_of(nb)
     if state.get("status") == "complete" and not bundle.get("results"):
         raise CourseworkError(f"{name}: published no results; call page.publish and end with page.finish()")
-    tables, headings = Tables(), Headings()
-    parts = list(_parts(nb, name, tables, strict=state.get("status") == "complete"))
+    prose = Prose(name, str(notebook.parent))
+    parts = list(_parts(nb, name, prose, strict=state.get("status") == "complete"))
     page = {
-        "notebook": name, "title": state.get("title") or name, "status": state.get("status"), "parts": parts,
-        "facts": facts(state), "banners": banners(state, bundle), "command": state.get("command") or "",
-        "headings": headings, "results": list(result_rows(bundle)), "provenance": list(provenance_rows(state)),
-    }  # fmt: skip
-    exporter = _Exporter(headings, tables, name)
-    resources = {"page": page, "metadata": {"path": str(notebook.parent)}}
-    text, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(metadata=nb.metadata), resources=resources)
+        "notebook": name,
+        "title": state.get("title") or name,
+        "status": state.get("status"),
+        "parts": parts,
+        "facts": facts(state),
+        "banners": banners(state, bundle),
+        "heading": prose.headings.title,
+        "contents": prose.headings.entries,
+        "results": list(result_rows(bundle)),
+        "provenance": list(provenance_rows(state)),
+        "command": state.get("command") or "",
+    }
+    exporter = HTMLExporter(template_name="template", extra_template_basedirs=[str(TEMPLATES)])
+    shell = nbformat.v4.new_notebook(metadata=nb.metadata)  # for the language of its code
+    text, _ = exporter.from_notebook_node(shell, resources={"page": page})
     text = gate(seal(text, bundle, {**state, "notebook": name}), name)
     if len(text.encode()) > LARGE:
-        warnings.warn(f"{html.name} is {len(text.encode()) / 1e6:.1f} MB: fewer or smaller figures read better", stacklevel=2)
+        warnings.warn(
+            f"{html.name} is {len(text.encode()) / 1e6:.1f} MB: fewer or smaller figures read better", stacklevel=2
+        )
     write_atomically(html, text)
 
 
@@ -81,7 +74,7 @@ def results_of(nb) -> dict:
     return bundles[-1] if bundles else {}
 
 
-def _parts(nb, name, tables, strict):
+def _parts(nb, name, prose, strict):
     """The notebook as a flat list of parts for the template, in reading order."""
     counts = {"figure": 0, "code": 0, "prose": 0}
     for cell in nb.cells:
@@ -92,12 +85,12 @@ def _parts(nb, name, tables, strict):
             for file, data in cell.get("attachments", {}).items():
                 kind, content = next(iter(data.items()))
                 cell.source = cell.source.replace(f"attachment:{file}", f"data:{kind};base64,{content}")
-            yield _labelled("prose", cell.source, counts, text=cell.source)
+            yield _labelled("prose", cell.source, counts, html=prose.html(cell.source))
         elif cell.cell_type == "code":
             lines = cell.source.strip().split("\n")
             yield _labelled("code", lines[0], counts, source=cell.source.strip(), first=lines[0], lines=len(lines))
             for output in cell.outputs:
-                yield from _output(output, f"{name}: code cell {counts['code']}", counts, tables, strict)
+                yield from _output(output, f"{name}: code cell {counts['code']}", counts, prose, strict)
 
 
 def _labelled(kind, words, counts, **part):
@@ -109,7 +102,7 @@ def _labelled(kind, words, counts, **part):
     return {"kind": kind, "number": counts[kind], "label": label, **part}
 
 
-def _output(output, where, counts, tables, strict):
+def _output(output, where, counts, prose, strict):
     if output.output_type == "stream":
         text = printed(output.text, stderr=output.name == "stderr")
         if text:
@@ -118,20 +111,21 @@ def _output(output, where, counts, tables, strict):
         text = printed("\n".join(output.traceback))
         yield _labelled("error", output.ename, counts, text=text, name=f"{output.ename}: {strip_ansi(output.evalue)}")
     elif BUNDLE not in output.data and not output.metadata.get("coursework", {}).get("role"):
-        yield from _displayed(output, where, counts, tables, strict)
+        yield from _displayed(output, where, counts, prose, strict)
 
 
-def _displayed(output, where, counts, tables, strict):
+def _displayed(output, where, counts, prose, strict):
     data = {kind: "".join(value) if isinstance(value, list) else value for kind, value in output.data.items()}
     image = next((kind for kind in IMAGES if kind in data), None)
     if any("widget" in kind or "javascript" in kind for kind in data):
         return  # a progress bar of JupyterLab: nothing to read
     if "text/html" in data:
         caption = re.search(r"<caption>(.*?)</caption>", data["text/html"], re.DOTALL)
-        yield _labelled("table", caption[1] if caption else "", counts, html=tables.mend(data["text/html"]))
+        counts["table"] = prose.tables.count  # those of the prose are counted, too
+        yield _labelled("table", caption[1] if caption else "", counts, html=prose.tables.mend(data["text/html"]))
     elif "text/markdown" in data or "text/latex" in data:
         text = data.get("text/markdown") or data["text/latex"]
-        yield _labelled("prose", text, counts, text=text)
+        yield _labelled("prose", text, counts, html=prose.html(text))
     elif image:
         yield _figure(image, data[image], output.metadata.get(image, {}), where, counts, strict)
     elif data.get("text/plain", "").strip():
@@ -152,7 +146,9 @@ def _figure(kind, data, about, where, counts, strict):
         part["rows"], part["count"] = rows[: DATA_ROWS + 1], len(rows) - 1
         columns = zip(*rows[1 : DATA_ROWS + 1])
         part["numeric"] = [all(_is_number(cell) for cell in column) for column in columns] or [False] * len(rows[0])
-        part["shown_rows"] = f"The first {DATA_ROWS} of {len(rows) - 1:,} rows" if len(rows) > DATA_ROWS + 1 else "All rows"
+        part["shown_rows"] = (
+            f"The first {DATA_ROWS} of {len(rows) - 1:,} rows" if len(rows) > DATA_ROWS + 1 else "All rows"
+        )
         part["csv"] = "data:text/csv;charset=utf-8," + urllib.parse.quote(about["data"], safe=" ,.:/-+()=")
     return part
 

@@ -29,9 +29,10 @@ def moment(when) -> str:
 
 def facts(state: dict) -> list[tuple[str, str]]:
     """What stands above the title: status, budget, data, date, duration, changed parameters, author."""
-    data = state.get("data") or []
-    data = data if isinstance(data, list) else [data]
-    titles = dict.fromkeys(f"{d.get('title') or d.get('name')}" + f" ({d['source']})" * bool(d.get("source")) for d in data)
+    sources = {}
+    for data in check.data_of(state):
+        sources.setdefault(data.get("title") or data.get("name"), data.get("source"))
+    titles = [f"{title} ({source})" if source else str(title) for title, source in sources.items()]
     items = [
         ("Status", state.get("status") or "not known"),
         ("Budget", state.get("budget") or "none"),
@@ -54,30 +55,36 @@ def banners(state: dict, bundle: dict) -> list[str]:
         lines.append("Stand-in data: no number here says anything about the real data set.")
     short = [share for share in shares if share < 1]
     if state.get("budget") == "smoke":
-        lines.append("Smoke budget: the shortest trainings that test the machinery. No number here is a result to quote.")
+        lines.append(
+            "Smoke budget: the shortest trainings that test the machinery. No number here is a result to quote."
+        )
     elif short:
         lines.append(
-            f"Reduced budget ({state.get('budget')}): {len(short)} of {len(shares)} published results come from shortened "
-            f"trainings, the shortest with {min(short):.1%} of the full work. The table at the end marks them."
+            f"Reduced budget ({state.get('budget')}): {len(short)} of {len(shares)} published results come from "
+            f"shortened trainings, the shortest with {_share(min(short))}. The table at the end marks them."
         )
     return lines
 
 
-def result_rows(bundle):
-    """The rows of the table of results."""
+def result_rows(bundle: dict):
+    """The rows of the table of results: dicts of key, value, std, n, unit, note, all but n as text."""
     for key, result in sorted(bundle.get("results", {}).items()):
         diverged = sum(str(status).startswith("diverged") for status in result.get("statuses") or [])
         share, budget = result.get("share", 1.0), result.get("budget")
         notes = [f"{budget} budget"] * (budget not in (None, bundle.get("budget")))
-        notes += [f"{share:.1%} of the full work"] * (share is not None and share < 1)
+        notes += [_share(share)] * (share is not None and share < 1)
         notes += [f"{diverged} of {len(result['statuses'])} diverged"] * bool(diverged)
-        yield {
-            "key": key, "value": check.shown(result["value"]), "std": check.shown(result.get("std")),
-            "n": result.get("n", 1), "unit": result.get("unit") or "", "note": ", ".join(notes),
-        }  # fmt: skip
+        std, unit = result.get("std"), result.get("unit") or ""
+        std, note = "–" if std is None else f"{std:.2g}", ", ".join(notes)
+        value, n = check.shown(result["value"]), result.get("n", 1)
+        yield {"key": key, "value": value, "std": std, "n": n, "unit": unit, "note": note}
 
 
-def provenance_rows(state):
+def _share(share):
+    return f"{100 * share:.2g} % of the full work"
+
+
+def provenance_rows(state: dict):
     """Provenance as (name, value) lines; groups inside become 'group, name'."""
     known = {"budget": state.get("budget"), "parameters": state.get("parameters"), "data": state.get("data")}
     for name, value in {**known, **(state.get("provenance") or {})}.items():

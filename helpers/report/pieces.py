@@ -7,7 +7,7 @@ import unicodedata
 from bs4 import BeautifulSoup
 from math_core import LatexError, LatexToMathML
 from nbconvert.filters.ansi import strip_ansi
-from nbconvert.filters.markdown_mistune import IPythonRenderer
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from helpers.base import CourseworkError
 
@@ -20,7 +20,8 @@ class Headings:
     """Slugs and levels of one page's headings: unique, no jump, a single title."""
 
     def __init__(self):
-        self.title, self.entries, self._taken, self._level = None, [], {"content", "results", "run", "manifest"}, 1
+        self.title, self.entries, self._level = None, [], 1
+        self._taken = {"content", "results", "run", "manifest", "published-results", "provenance", "manifest-of-hashes"}
 
     def add(self, html: str, level: int) -> str:
         """A heading as HTML; the first `#` heading becomes the page's title and is not repeated in the text."""
@@ -39,12 +40,14 @@ class Headings:
         return f'<h{level} id="{slug}">{html}</h{level}>\n'
 
 
-class Renderer(IPythonRenderer):
+class _Renderer(IPythonRenderer):
     """Markdown with MathML in place of TeX, and headings that know of each other."""
 
-    headings: Headings
-    where: str
     _mathml = LatexToMathML(annotation=True, fancy_error=False)
+
+    def __init__(self, headings: Headings, where: str, folder: str):
+        super().__init__(escape=False, embed_images=True, path=folder)
+        self.headings, self.where = headings, where
 
     def heading(self, text, level, **attrs):
         return self.headings.add(text, level)
@@ -110,6 +113,18 @@ class Tables:
         table.wrap(soup.new_tag("div", attrs=region))
 
 
+class Prose:
+    """The Markdown of one page as HTML; `where` names the page in errors, `folder` holds its image files."""
+
+    def __init__(self, where: str, folder: str):
+        self.headings, self.tables, self._where, self._folder = Headings(), Tables(), where, folder
+
+    def html(self, text: str) -> str:
+        """`text` with formulas, headings and tables set. Raises CourseworkError on TeX that MathML lacks."""
+        renderer = _Renderer(self.headings, self._where, self._folder)
+        return self.tables.mend(MarkdownWithMath(renderer=renderer).render(text))
+
+
 def printed(text: str, stderr: bool = False) -> str:
     """A printout without colour codes, overwritten progress lines and anything beyond its first and last lines."""
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in strip_ansi(text).strip("\n").split("\n")]
@@ -118,4 +133,6 @@ def printed(text: str, stderr: bool = False) -> str:
     omitted = len(lines) - FIRST - LAST
     if omitted > 1:
         lines[FIRST:-LAST] = [f"... {omitted:,} lines omitted ..."]
-    return "\n".join(line if len(line) <= 2000 else f"{line[:2000]} ... {len(line) - 2000:,} characters omitted" for line in lines)
+    return "\n".join(
+        line if len(line) <= 2000 else f"{line[:2000]} ... {len(line) - 2000:,} characters omitted" for line in lines
+    )

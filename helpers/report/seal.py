@@ -1,4 +1,4 @@
-"""The last two hands on a page: `seal` writes its JSON and its manifest of hashes, `gate` refuses what no page may hold."""
+"""The last two steps of a page: `seal` writes its JSON and its hashes, `gate` refuses what no page may hold."""
 
 import re
 from html.parser import HTMLParser
@@ -24,14 +24,25 @@ def seal(text: str, bundle: dict, run: dict) -> str:
     groups = {}
     for kind, _, content in check.sections(text):
         groups.setdefault(KINDS.get(kind, "frame"), []).append(check.digest(content))
-    rows = [(name, len(groups[name]), check.digest("".join(groups[name]))) for name in dict.fromkeys(KINDS.values()) if name in groups]
-    cells = "".join(f'<tr><th scope="row">{n} ({k} section{"s" * (k != 1)})</th><td>{h}</td></tr>\n' for n, k, h in rows)
+    rows = [
+        (name, len(groups[name]), check.digest("".join(groups[name])))
+        for name in dict.fromkeys(KINDS.values())
+        if name in groups
+    ]
+    cells = "".join(
+        f'<tr><th scope="row">{n} ({k} section{"s" * (k != 1)})</th><td>{h}</td></tr>\n' for n, k, h in rows
+    )
     text = _insert(text, "HASHES", f'{cells}<tr><th scope="row">the whole file</th><td>{check.BLANK}</td></tr>')
-    parts = [[kind, label, *check.describe(content)] for kind, label, content in check.sections(text)]
+    parts = [[kind, label, *_hashes(content)] for kind, label, content in check.sections(text)]
     parts = [part if part[0] != "manifest" else [*part[:2], "", ""] for part in parts]
     manifest = '{"sections":[\n' + ",\n".join(map(to_json, parts)) + f'],\n"file":"{check.BLANK}"}}'
     text = _insert(text, "MANIFEST", manifest.replace("<", "\\u003c"))
     return text.replace(check.BLANK, check.digest(text))
+
+
+def _hashes(content):
+    """What the manifest keeps of a section: its hash, and six digits of the hash of each line."""
+    return [check.digest(content), "".join(check.digest(line)[:6] for line in content.split("\n"))]
 
 
 def _insert(text, name, content):
