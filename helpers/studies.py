@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,15 +44,18 @@ def _training_part(config: NumpyConfig, dataset: data.Dataset):
 
 
 def stuck_from(history: dict, classes: int) -> int:
-    """First epoch (from 1) from which a network guesses to the end with a dead softmax; 0 if it does not.
+    """First epoch (from 1) after which a network only guesses, to the end, and cannot learn any more; 0 if none.
 
-    Guesses: accuracy within 0.02 of chance. Dead: the outputs for most test images are saturated, so that the
-    published gradient is zero there; or a loss that is not finite.
+    Guesses: accuracy within 0.02 of chance. Cannot learn: most test images have a saturated output or the gradient
+    has a norm below 1e-4, under a hundredth of any first epoch's. A loss that is not finite is enough by itself.
     """
-    rows = zip(history["test_accuracy"], history["saturated_share"], history["test_loss"])
-    dead = [not math.isfinite(loss) or (a < 1 / classes + 0.02 and s > 0.5) for a, s, loss in rows]
+    columns = ("test_loss", "test_accuracy", "saturated_share", "gradient_norm")
+    dead = [
+        not math.isfinite(loss) or (accuracy < 1 / classes + 0.02 and (saturated > 0.5 or size < 1e-4))
+        for loss, accuracy, saturated, size in zip(*(history[name] for name in columns))
+    ]
     alive = [epoch for epoch, lost in enumerate(dead, 1) if not lost]
-    return (alive[-1] if alive else 0) + 1 if dead[-1] else 0
+    return max(alive, default=0) + 1 if dead[-1] else 0
 
 
 def train_numpy(config: NumpyConfig, context) -> dict:
@@ -63,41 +66,37 @@ def train_numpy(config: NumpyConfig, context) -> dict:
     """
     dataset, history = data.load(config.dataset), defaultdict(list)
     images, labels = np.asarray(dataset.train_images), np.asarray(dataset.train_labels)
+    test = (np.asarray(dataset.test_images), np.asarray(dataset.test_labels))
     index, held_out = _training_part(config, dataset)
-    validation = None if held_out is None else (images[held_out], labels[held_out])
-    images, labels = images[index], labels[index]
+    train, validation = [None if i is None else (images[i], labels[i]) for i in (index, held_out)]
     net = numpy_net.Network(
         config.layers, seed=config.seed, initialiser=config.initialiser, biases=config.biases, dtype=config.dtype
     )
-    options = {"lr": config.lr, "batch_size": config.batch_size, "seed": config.seed, "patience": config.patience}
-    options |= {"epochs": config.epochs, "rules": config, "validation": validation}
-    for epoch in numpy_net.fit(net, images, labels, **options):
-        row, predictions = _measure(net, config, (images, labels), (dataset.test_images, dataset.test_labels))
+    options = {name: getattr(config, name) for name in ("epochs", "lr", "batch_size", "seed", "patience")}
+    for epoch in numpy_net.fit(net, *train, rules=config, validation=validation, **options):
+        row, predictions = _measure(net, config, train, test)
         for name, value in row.items():
             history[name].append(value)
-        context.epoch({"epoch": epoch, "epochs": config.epochs, "examples": epoch * len(labels), **row})
+        context.epoch({"epoch": epoch, "epochs": config.epochs, "examples": epoch * len(index), **row})
         if not math.isfinite(row["test_loss"]):
             break
     if held_out is not None:  # the best epoch's weights are back
-        row, predictions = _measure(net, config, (images, labels), (dataset.test_images, dataset.test_labels))
+        row, predictions = _measure(net, config, train, test)
     stuck = stuck_from(history, len(dataset.classes))
     return {
-        "history": dict(history),
-        "metrics": row | {"epochs": epoch},
-        "status": f"diverged at epoch {stuck}" if stuck else "ok",
-        "examples": epoch * len(labels),
-        "predictions": predictions,
-    }
+        "history": dict(history), "metrics": row | {"epochs": epoch}, "examples": epoch * len(index),
+        "status": f"diverged at epoch {stuck}" if stuck else "ok", "predictions": predictions,
+    }  # fmt: skip
 
 
 def _measure(net, config, train, test) -> tuple[dict, np.ndarray]:
     """The history's columns for the network as it is, and its labels for the test images."""
     x, y = numpy_net.pixels(train[0][:PROBE], net.dtype), np.eye(net.classes, dtype=net.dtype)[train[1][:PROBE]]
+    mean = replace(config, shift="row", reduction="mean")  # comparable across batch sizes and rules
     with np.errstate(all="ignore"):
-        size = numpy_net.norm(numpy_net.gradients(net, x, y, config)).item()
+        size = numpy_net.norm(numpy_net.gradients(net, x, y, mean)).item()
     seen, watched = numpy_net.evaluate(net, *train), numpy_net.evaluate(net, *test)
     row = {f"train_{name}": float(seen[name]) for name in ("loss", "accuracy")}
     row |= {f"test_{name}": float(watched[name]) for name in ("loss", "accuracy")}
-    row["saturated_share"] = float(watched["saturated_share"])
-    row["gradient_norm"] = size / (len(x) if config.reduction == "sum" else 1)
+    row |= {"saturated_share": float(watched["saturated_share"]), "gradient_norm": size}
     return row, watched["predictions"]
