@@ -147,8 +147,11 @@ def _files_in(path: Path, expected: str | None):
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             for member in filter(tarfile.TarInfo.isfile, tar):
                 yield PurePosixPath(member.name), tar.extractfile(member).read()
+            tar.fileobj.seek(tar.offset)
+            if len(tar.fileobj.read(512)) < 512:  # tarfile takes a missing end for the end
+                raise EOFError("it is cut short")
     except PACKED as error:
-        why = str(error).splitlines()[0].rstrip(": ")
+        why = (str(error) or type(error).__name__).splitlines()[0].rstrip(": ")
         raise CourseworkError(f"{path} cannot be read as a tar archive ({why}); pack it again") from error
 
 
