@@ -124,6 +124,7 @@ def heatmap(table, *, title="", xlabel="", ylabel="", fmt=".3f", falls=False, **
     text = np.vectorize(lambda value: format(value, fmt))(values)
     figure, [axis] = new_figure(title, height=1.3 + 0.4 * len(table))
     style = {"cmap": "cividis_r" if falls else "cividis", "cbar": False, "linewidths": 0.5, "fmt": "", "annot": text}
+    style |= {} if finite.any() else {"vmin": 0, "vmax": 1}
     seaborn.heatmap(table.where(finite), ax=axis, **style | options)
     for row, column in np.argwhere(~finite):
         axis.text(column + 0.5, row + 0.5, text[row, column], ha="center", va="center")

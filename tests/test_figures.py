@@ -1,0 +1,219 @@
+"""Figures: numbers against NumPy, pandas and scikit-learn; what the alt text says; size; no state left behind."""
+
+import io
+import re
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from PIL import Image
+from sklearn.metrics import confusion_matrix
+
+from helpers import figures
+from helpers.base import CourseworkError
+
+CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def seeds(rng):
+    """Two settings of three seeds and 20 epochs, as histories(trials) gives them."""
+    epochs = np.arange(1, 21)
+    return pd.concat(
+        pd.DataFrame({"row": row, "seed": seed, "epoch": epochs, "test_accuracy": 0.8 - 0.5 / epochs + noise}).assign(
+            train_loss=2 / epochs + noise, train_accuracy=0.9 - 0.5 / epochs + noise
+        )
+        for row in ("batch 64", "batch 256")
+        for seed, noise in enumerate(rng.normal(0, 0.01, (3, 20)))
+    )
+
+
+def examples(rng, seeds):
+    """One drawing of each kind, with its name."""
+    labels, grid = rng.integers(0, 10, 2000), np.linspace(-5, 5, 50)
+    wide = seeds[(seeds["row"] == "batch 64") & (seeds["seed"] == 0)].assign(lr=0.1)
+    confidence = rng.beta(5, 1, 500)
+    panels = {"loss": "train_loss", "accuracy": ["train_accuracy", "test_accuracy"]}
+    steps = [("input", "image", "B × 1 × 28 × 28"), ("stem", "cut into 49 patches", "B × 49 × 16")]
+    steps += [("block × 2", "MLP over patches 49 → 64 → 49", "B × 128 × 49"), ("classifier", "mean", "B × 128")]
+    table = pd.DataFrame([[0.1, 0.2], [0.3, np.nan]], pd.Index([0.01, 0.1], name="lr"), [10, 20])
+    yield "curves", figures.curves(seeds, "epoch", panels, by="row", band=True, title="T", reference={"accuracy": 0.8})
+    yield "one curve", figures.curves(wide, "epoch", "train_loss", log="y")
+    yield "schedule", figures.schedule(wide, ["train_accuracy", "test_accuracy"])
+    yield "bars", figures.bars({"Adam": [0.8, 0.9], "SGD": 0.7}, limits=(0.5, 1), reference={"SGD": 0.75}, title="T")
+    yield "histogram", figures.histogram({"layer 1": rng.normal(0, 1, (30, 30)), "layer 2": rng.normal(0, 2, 500)})
+    yield "reliability", figures.reliability(confidence, rng.random(500) < confidence)
+    yield "regression", figures.regression({"train": (grid, grid**2)}, grid, {"fit": grid**2}, gaps=[(-1, 1)])
+    yield "images", figures.images(rng.integers(0, 255, (12, 28, 28)), [f"{c}\nx" for c in CLASSES + ["a", "b"]])
+    yield "colour images", figures.images(rng.integers(0, 255, (3, 32, 32, 3), dtype=np.uint8))
+    yield "patches", figures.patches(rng.integers(0, 255, (28, 28), dtype=np.uint8))
+    yield "heatmap", figures.heatmap(table, xlabel="epochs", ylabel="lr")
+    yield "confusion", figures.confusion(labels, labels[::-1], CLASSES, title="T")
+    yield "architecture", figures.architecture(steps, title="T")
+
+
+def test_every_drawing_is_whole_small_and_leaves_no_state(rng, seeds):
+    before = dict(matplotlib.rcParams) | {"backend": plt.get_backend()}
+    for name, drawing in examples(rng, seeds):
+        picture = Image.open(io.BytesIO(drawing.png()))
+        assert picture.width == 572, name
+        assert len(drawing.png()) < 60_000, name
+        assert np.asarray(picture.convert("L")).std() > 5, f"{name} is blank"
+        assert len(drawing.alt) > 30 and drawing.alt.endswith(".") and "nan" not in drawing.alt.lower(), name
+        assert len(drawing.data) and len(drawing.data.to_csv()) < 20_000, name
+    assert plt.get_fignums() == []
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_drawing_needs_no_torch():
+    code = "import sys, helpers.figures; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_curves_draw_mean_and_deviation_over_seeds(seeds):
+    panels = {"loss": "train_loss", "accuracy": ["train_accuracy", "test_accuracy"]}
+    drawing = figures.curves(seeds, "epoch", panels, by="row", band=True)
+    expected = seeds[seeds["row"] == "batch 256"].groupby("epoch")["test_accuracy"]
+    assert np.allclose(drawing.data["mean, accuracy, batch 256, test accuracy"], expected.mean(), rtol=1e-5)
+    assert np.allclose(drawing.data["std, accuracy, batch 256, test accuracy"], expected.std(), rtol=1e-5)
+    loss, accuracy = drawing.figure.axes
+    assert [line.get_label() for line in loss.lines] == ["batch 64", "batch 256"]
+    drawn = {line.get_label(): line.get_ydata() for line in accuracy.lines}
+    assert np.allclose(drawn["batch 256, test accuracy"], expected.mean())
+    upper = accuracy.collections[-1].get_paths()[0].get_extents().y1
+    assert upper == pytest.approx((expected.mean() + expected.std()).max())
+    styles = [(line.get_color(), line.get_linestyle()) for line in accuracy.lines]
+    assert len(set(styles)) == 4 and len({style for _, style in styles}) == 4  # told apart without colour, too
+
+
+def test_alt_text_tells_first_best_and_last():
+    frame = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [2.0, 0.5, 0.75], "test_accuracy": [0.1, 0.9, 0.8]})
+    alt = figures.curves(frame, "epoch", {"loss": "train_loss", "accuracy": "test_accuracy"}, reference=0.113).alt
+    assert "epoch 1 to 3" in alt
+    assert "train loss: first 2, lowest 0.5 at epoch 2, last 0.75" in alt
+    assert "test accuracy: first 0.1, highest 0.9 at epoch 2, last 0.8" in alt
+    assert "The report's loss: 0.113." in alt
+
+
+def test_divergence_and_many_lines_are_told():
+    frame = pd.DataFrame({"epoch": [1, 2, 3], "loss": [2.0, np.nan, np.nan]})
+    assert "last not finite" in figures.curves(frame, "epoch", "loss").alt
+    assert "not finite" in figures.curves(frame.assign(loss=np.nan), "epoch", "loss").alt
+    many = pd.DataFrame({"lr": np.repeat(range(8), 2), "epoch": [1, 2] * 8, "accuracy": np.arange(16) / 16})
+    alt = figures.curves(many, "epoch", "accuracy", by="lr").alt
+    assert "8 lines end between 0.0625 (0) and 0.9375 (7)" in alt
+
+
+def test_histories_number_the_epochs():
+    history = pd.DataFrame({"train_loss": [2.0, 1.0]})
+    trials = pd.DataFrame({"row": ["a", "b"], "seed": [0, 1], "history": [history, history.head(1)]})
+    long = figures.histories(trials)
+    assert long[["row", "seed", "epoch"]].to_numpy().tolist() == [["a", 0, 1], ["a", 0, 2], ["b", 1, 1]]
+
+
+def test_schedule_puts_the_rate_on_a_log_axis():
+    frame = pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.01], "accuracy": [0.5, 0.6]})
+    upper, lower = figures.schedule(frame, "accuracy").figure.axes
+    assert (upper.get_yscale(), lower.get_yscale()) == ("log", "linear")
+    assert upper.get_shared_x_axes().joined(upper, lower)
+
+
+def test_bars_take_the_sample_deviation_and_points_where_zero_is_left_out():
+    drawing = figures.bars({"Adam": [0.8, 0.9, 1.0], "SGD": 0.7}, xlabel="test accuracy", reference={"SGD": 0.75})
+    assert drawing.data["value"].tolist() == pytest.approx([0.9, 0.7])
+    assert drawing.data["error"][0] == pytest.approx(0.1) and np.isnan(drawing.data["error"][1])
+    assert drawing.data["report"][1] == 0.75
+    assert "test accuracy: Adam 0.9, SGD 0.7" in drawing.alt
+    assert len(drawing.figure.axes[0].patches) == 2
+    assert len(figures.bars({"a": 0.9}, limits=(0.8, 1)).figure.axes[0].patches) == 0
+    assert figures.bars({"a": 0.9}, errors={"a": 0.05}).data["error"][0] == 0.05
+
+
+def test_histogram_counts_every_finite_value(rng):
+    values = rng.normal(size=(50, 20))
+    values[0, 0] = np.nan
+    drawing = figures.histogram({"layer 1": values, "layer 2": values[1:]}, bins=10)
+    assert drawing.data["layer 1"].sum() == 999 and drawing.data["layer 2"].sum() == 980
+    counts, edges = np.histogram(values[np.isfinite(values)], 10)
+    assert drawing.data["layer 1"].tolist() == counts.tolist()
+    assert np.allclose(drawing.data["value"], (edges[1:] + edges[:-1]) / 2, rtol=1e-5)
+
+
+def test_patches_are_cut_row_by_row():
+    picture = np.arange(64).reshape(8, 8)
+    drawing = figures.patches(picture, (4, 2))
+    parts = drawing.data[drawing.data["size"] == 2]["mean_pixel"].tolist()
+    assert parts == [picture[r : r + 2, c : c + 2].mean() for r in range(0, 8, 2) for c in range(0, 8, 2)]
+    assert "4 of 4 × 4, 16 of 2 × 2" in drawing.alt
+    with pytest.raises(CourseworkError, match="patch size 5 does not divide the image side 28"):
+        figures.patches(np.zeros((28, 28)), (5,))
+
+
+def test_confusion_agrees_with_scikit_learn(rng):
+    labels = rng.integers(0, 10, 500)
+    predicted = np.where(rng.random(500) < 0.7, labels, 6)
+    drawing = figures.confusion(labels, predicted, CLASSES)
+    expected = confusion_matrix(labels, predicted, labels=range(10))
+    assert drawing.data[CLASSES].to_numpy().tolist() == expected.tolist()
+    assert drawing.data["true"].tolist() == CLASSES
+    assert f"{(labels == predicted).mean():.2%} correct" in drawing.alt
+    wrong = expected - np.diag(np.diag(expected))
+    assert re.search(rf"taken for Shirt, {wrong.max()} times", drawing.alt)
+
+
+def test_confusion_of_few_and_missing_classes():
+    drawing = figures.confusion([0, 0, 1], [0, 1, 1], ["a", "b", "never"])
+    assert drawing.data[["a", "b", "never"]].to_numpy().tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_heatmap_names_the_best_cell_and_counts_the_lost():
+    table = pd.DataFrame([[0.1, np.nan], [0.7, 0.2]], pd.Index([0.01, 0.1], name="lr"), [10, 20])
+    assert "0.1 to 0.7, best 0.7 at 0.1, 10; 1 cells not finite" in figures.heatmap(table).alt
+    assert "best 0.1 at 0.01, 10" in figures.heatmap(table, falls=True).alt
+    assert "4 cells not finite" in figures.heatmap(table * np.inf * 0).alt
+
+
+def test_reliability_agrees_with_a_loop(rng):
+    confidence = np.append(rng.random(400), 1.0)
+    correct = rng.random(401) < confidence**2
+    drawing = figures.reliability(confidence, correct, bins=10)
+    ece = 0.0
+    for low in range(10):
+        chosen = [i for i, c in enumerate(confidence) if low <= c * 10 < low + 1 or (c == 1 and low == 9)]
+        ece += abs(correct[chosen].mean() - confidence[chosen].mean()) * len(chosen) / 401
+    assert drawing.data.attrs["ece"] == pytest.approx(ece)
+    assert f"{ece:.3f}" in drawing.alt
+    assert drawing.data["images"].sum() == 401
+
+
+def test_regression_shades_the_gap_once_in_the_legend():
+    x = np.array([-2.0, -1.0, 1.0, 2.0])
+    drawing = figures.regression(
+        {"train": (x, x)}, x, {"fit": x + 0.5}, bands={"fit": x * 0 + 1}, gaps=[(-1, 0), (0, 1)]
+    )
+    axis = drawing.figure.axes[0]
+    assert [text.get_text() for text in axis.get_legend().texts] == ["train", "fit", "no samples"]
+    assert drawing.data[drawing.data["of"] == "fit"]["y"].tolist() == [-1.5, -0.5, 1.5, 2.5]
+    assert "no samples between -1 and 0" in drawing.alt
+
+
+def test_architecture_tells_its_steps_in_order():
+    steps = [("stem", "cut", "B × 49 × 16"), ("stem", "linear", "B × 49 × 32"), ("classifier", "mean", "B × 32")]
+    drawing = figures.architecture(steps)
+    assert drawing.alt == (
+        "Architecture in 3 steps. stem: cut, B × 49 × 16; stem: linear, B × 49 × 32; classifier: mean, B × 32."
+    )
+    drawn = [text.get_text() for text in drawing.figure.axes[0].texts]
+    assert drawn.count("stem") == 1  # neighbours share the name
+    edge = drawing.figure.bbox.padded(1)
+    boxes = [text.get_window_extent() for text in drawing.figure.axes[0].texts]
+    assert all(edge.x0 <= box.x0 and box.x1 <= edge.x1 for box in boxes)
