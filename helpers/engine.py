@@ -220,7 +220,7 @@ class Dask:
         try:
             from distributed import Client
 
-            self._client = Client(address, timeout="10s", set_as_default=False)
+            self._client = Client(address, timeout="5s", set_as_default=False)
         except (ImportError, OSError) as error:
             raise CourseworkError(f"ENGINE={address}: {error or 'no Dask scheduler answers there'}") from error
         self.capacity = jobs or 256  # all at once: an adaptive cluster grows with what waits

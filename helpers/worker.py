@@ -64,6 +64,8 @@ def _check(function, config, task):
 def _plain(outcome: dict) -> dict:
     """Packed here: tensors would travel in shared memory, which is small in containers."""
     labels, examples = outcome.get("predictions"), outcome["examples"]
+    if len({len(column) for column in outcome["history"].values()}) > 1:
+        raise CourseworkError("the trial function returned history columns of different lengths")
     return {
         "status": outcome["status"],
         "history": base.plain(outcome["history"]),

@@ -34,7 +34,8 @@ class Config:
 
 
 def fit_line(config, context):
-    """Fit y = 3 x + 1; `config.trouble`: raise, nan, kill (each time), kill once: <path>."""
+    """Fit y = 3 x + 1; `config.trouble`: raise, nan, kill (each time), kill once: <mark>, kill late: <mark>,
+    raise if there: <mark>."""
     if config.log:
         with open(config.log, "a") as file:
             file.write(f"{config.seed}\n")
@@ -71,8 +72,32 @@ def _meet(trouble, epoch):
         raise ValueError("no such luck")
     if trouble == "kill" and epoch == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    if trouble.startswith("kill once: ") and epoch == 1:
-        mark = Path(trouble.removeprefix("kill once: "))
+    kind, _, path = trouble.partition(": ")
+    if kind == "raise if there" and Path(path).exists():
+        raise ValueError("no such luck")
+    if epoch == {"kill once": 1, "kill late": 7}.get(kind):
+        mark = Path(path)
         if not mark.exists():
             mark.write_text("killed")
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fit_torch(config, context):
+    """Two linear layers in PyTorch; keeps its weights."""
+    import torch
+
+    generator = torch.Generator().manual_seed(config.seed)
+    x = torch.randn(config.points, 8, generator=generator)
+    weights = [torch.randn(8, 16, generator=generator), torch.randn(16, 1, generator=generator)]
+    losses = []
+    for _ in range(config.epochs):
+        for weight in weights:
+            weight.requires_grad_()
+        loss = (torch.relu(x @ weights[0]) @ weights[1] - x.sum(1, keepdim=True)).square().mean()
+        gradients = torch.autograd.grad(loss, weights)
+        weights = [weight.detach() - 0.01 * gradient for weight, gradient in zip(weights, gradients)]
+        losses.append(loss.detach())
+    checkpoint = {"first": weights[0], "second": weights[1]}
+    threads = {"torch_threads": torch.get_num_threads(), "precision": "float32"}
+    return {"history": {"loss": losses}, "metrics": {"loss": losses[-1]}, "status": "ok", "examples": config.work(),
+            "checkpoint": checkpoint, "provenance": threads}  # fmt: skip
