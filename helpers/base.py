@@ -24,7 +24,7 @@ class CourseworkError(Exception):
 
 def data_folder() -> Path:
     """The folder that is searched for data files first: COURSEWORK_DATA, else ./data."""
-    return Path(os.environ.get("COURSEWORK_DATA") or ROOT / "data")
+    return Path(os.environ.get("COURSEWORK_DATA") or ROOT / "data").resolve()
 
 
 def write_atomically(path: Path, content: bytes | str) -> Path:
