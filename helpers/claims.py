@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from helpers import base, records, verdicts
+from helpers import base, markup, records, verdicts
 from helpers.base import CourseworkError
 from helpers.new_study import new_study
 from helpers.verdicts import calibration as calibration  # the judge judged, for the summary
@@ -73,6 +73,14 @@ def load_claims() -> list[Claim]:
             except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
                 raise CourseworkError(f"{path.name}, claim {entry.get('id')}: {error}; see the file's head") from error
     return list(claims.values())
+
+
+def printed(claim_id: str) -> float:
+    """The number that a claim prints: "90.05 %" is 0.9005, a range its middle. CourseworkError where there is none."""
+    texts = {claim.id: claim.value for claim in load_claims()}
+    if not texts.get(claim_id):
+        raise CourseworkError(f"claim {claim_id} prints no number; the ids stand in notebooks/claims*.yaml")
+    return sum(verdicts.printed(texts[claim_id])[:2]) / 2
 
 
 def short(notebook: str) -> str:
@@ -186,6 +194,24 @@ def ledger(claims: list[Claim], results: dict) -> pd.DataFrame:
     """All claims judged, one line each (see `judge`)."""
     known = answers(results)
     return pd.DataFrame([judge(claim, known) for claim in claims])
+
+
+def beside(report: str, results: dict) -> pd.DataFrame:
+    """A report's claims that a page's own results (page.results) answer: claim, statement, printed, ours ... verdict.
+
+    The keys lack the study's name; it is the one whose evidence they answer most.
+    """
+    claims = [claim for claim in load_claims() if claim.report == report]
+    studies = [key.split(".")[0] for claim in claims for key in claim.needs() if key.partition(".")[2] in results]
+    known = answers({max(studies, key=studies.count): {"results": results}} if studies else {})
+    rows = []
+    for claim in [claim for claim in claims if claim.evidence and set(claim.needs()) <= set(known)]:
+        row, first = judge(claim, known), [known[key] for key in claim.needs(next(iter(claim.evidence.values())))]
+        ours = " and ".join(markup.number(result["value"], None, result["std"]) for result in first)
+        verdict = row["verdict"] + (" (provisional)" if row["provisional"] else "")
+        about = {"ours": ours, "share": min(result["share"] for result in first), "verdict": verdict}
+        rows.append({name: row[name] for name in ("claim", "statement", "printed", "n")} | about)
+    return pd.DataFrame(rows, columns=["claim", "statement", "printed", "ours", "n", "share", "verdict"])
 
 
 def tally(frame: pd.DataFrame) -> pd.DataFrame:

@@ -71,6 +71,7 @@ class Page:
                 "unit": unit,
                 "share": share,
                 "budget": budget or self.parameters.get("budget"),
+                "standin": any(data["standin"] for data in self._data),
                 "seeds": None,
                 "records": [],
                 "statuses": [],

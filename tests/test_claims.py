@@ -371,3 +371,31 @@ def test_new_study_runs_and_refuses(tmp_path):
 def test_judge_loads_without_torch():
     code = "import helpers.claims, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=Path(CHECKOUT), check=True)
+
+
+# -- what a study's page asks ---------------------------------------------------------------------
+
+
+def test_printed_value_of_a_claim():
+    assert claims.printed("A3.train_accuracy") == 0.84
+    assert claims.printed("B.best_accuracy") == pytest.approx(0.9005)
+    with pytest.raises(CourseworkError, match=r"claim A33 prints no number"):
+        claims.printed("A33")
+
+
+def test_a_page_sees_its_own_claims_beside_its_results():
+    frame = claims.beside("A", {"a3.test_accuracy": result(0.828, 0.826, 0.824), "unasked": result(1)})
+    assert set(frame["claim"]) == {"A3.test_accuracy", "A3.evaluated"}
+    assert set(frame["verdict"]) == {"reproduced"} and set(frame["n"]) == {3}
+    assert frame["ours"].iloc[0] == "0.8260 ± 0.0020"
+    short = claims.beside("A", {"a3.test_accuracy": result(0.5, share=0.1)})
+    assert set(short["verdict"]) == {"not reproduced (provisional)"} and set(short["share"]) == {0.1}
+    standin = claims.beside("A", {"a3.test_accuracy": result(0.828, standin=True)})
+    assert set(standin["verdict"]) == {"not comparable"}
+    assert claims.beside("A", {"unasked": result(1)}).empty
+
+
+def test_report_e_has_two_studies_with_like_named_rows():
+    rows = {f"batch{size}.test_accuracy": result(0.5) for size in (64, 128, 256)}
+    frame = claims.beside("E", rows | {"baseline.test_accuracy": result(0.5)})
+    assert set(frame["claim"]) == {"S-E45", "S-E46"}
