@@ -429,5 +429,5 @@ def test_a_state_is_read_without_running_code(parts, tmp_path):
     buffer = io.BytesIO()
     torch.save({"parts": [print]}, buffer)
     base.write_atomically(tmp_path / "state.pt", buffer.getvalue())
-    with pytest.raises(Exception, match="[Ww]eights.only"):
+    with pytest.raises(Exception, match=r"[Ww]eights.only"):
         trained(parts, config(), state_path=tmp_path / "state.pt")
