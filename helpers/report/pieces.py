@@ -109,7 +109,8 @@ class Tables:
         number.string = f"Table {self.count}."
         caption.insert(0, number, " ")
         table.insert(0, caption)
-        region = {"class": "table", "role": "region", "tabindex": "0", "aria-label": caption.get_text()}
+        wide = " wide" * any(len(row(["td", "th"])) > 8 for row in table("tr"))
+        region = {"class": "table" + wide, "role": "region", "tabindex": "0", "aria-label": caption.get_text()}
         table.wrap(soup.new_tag("div", attrs=region))
 
 

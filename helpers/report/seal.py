@@ -46,8 +46,8 @@ def _hashes(content):
 
 
 def _insert(text, name, content):
-    before, _, after = text.rpartition(f"@@{name}@@")
-    return before + content + after
+    before, mark, after = text.rpartition(f"@@{name}@@")
+    return before + content + after if mark else text
 
 
 class _Gate(HTMLParser):

@@ -1,0 +1,193 @@
+"""What stands around the pages: the index, the marking sheet, and the archive to hand in."""
+
+import hashlib
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import yaml
+
+from helpers import base
+from helpers.base import CourseworkError, write_atomically
+from helpers.report import check
+from helpers.report.facts import duration, facts
+from helpers.report.readback import HEADLINES, evidence, in_words, load_rubric, read_pages, render
+from helpers.report.seal import gate, seal
+
+VERDICTS = ("reproduced", "exceeded", "not_reproduced", "inconclusive", "not_comparable")  # in the ledger's order
+FIXED = (1980, 1, 1, 0, 0, 0)  # the date of every file in the archive
+
+
+def write_index(folder: Path, states) -> Path:
+    """Write folder/index.html over the pages of a build, with a copy of check.py beside it.
+
+    `states` is what the build knows of each notebook, as export_page takes it (a list, or a dict of them).
+    """
+    folder, rubric, read = Path(folder), load_rubric(), read_pages(folder)
+    states = list(states.values() if isinstance(states, dict) else states)
+    pages = {state["notebook"]: {**read.get(state["notebook"], _absent(state)), "run": state} for state in states}
+    lines = {name: _line(page, rubric) for name, page in sorted(pages.items())}
+    tasks = [task["page"] for task in rubric["tasks"] if task["page"] in lines]
+    studies = [name for name in lines if name.startswith("study_")]
+    groups = [
+        ("Tasks", "The five tasks, and the results that speak for them", tasks),
+        ("Studies", "The reports repeated, one study each", studies),
+        ("Other pages", "Summary and benchmark", [name for name in lines if name not in tasks + studies]),
+    ]
+    run = {
+        "status": "index",
+        "budget": folder.name,
+        "data": [data for page in pages.values() for data in check.data_of(page["run"])],
+        "pages": {f"{name}.html": page["examined"]["seal"] for name, page in pages.items() if page["examined"]},
+    }
+    text = render(
+        "cover.html.j2",
+        groups=[(*heading, [lines[page] for page in members]) for *heading, members in groups if members],
+        items=_facts(states, run),
+        status="complete" if all(state.get("status") == "complete" for state in states) else "",
+        banners=_banners(states, run),
+        headline=_headline(rubric, pages),
+        ledger=_ledger(pages.get("summary", {})),
+        hashes=run["pages"],
+        blank=check.BLANK,
+    )
+    shutil.copyfile(check.__file__, folder / "check.py")
+    return write_atomically(folder / "index.html", gate(seal(text, {}, run), "index"))
+
+
+def _absent(state):
+    return {"name": state["notebook"], "results": {}, "text": "", "examined": None}
+
+
+def _line(page, rubric):
+    """One row of the index: a page, its standing, and the results that speak for it."""
+    run, task = page["run"], next((task for task in rubric["tasks"] if task["page"] == page["name"]), {})
+    return {
+        "name": page["name"],
+        "title": run.get("title") or page["name"],
+        "exists": bool(page["text"]),
+        "status": run.get("status") or "not known",
+        "took": duration(run.get("duration_s")),
+        "evidence": evidence(page["results"], task.get("evidence", HEADLINES)),
+    }
+
+
+def _result(pages, key):
+    """The result behind a full key such as study_a.a1.test_accuracy, and its page's name."""
+    short, _, inner = key.partition(".")
+    for name, page in pages.items():
+        if name == short or name.startswith(f"{short}_"):
+            return page["results"].get(inner), name
+    return None, ""
+
+
+def _headline(rubric, pages):
+    """Rows of the headline table: what a report prints, what our trials give, and the difference in points."""
+    path = base.NOTEBOOKS / "claims.yaml"
+    claims = yaml.safe_load(path.read_text(encoding="utf-8"))["claims"] if path.exists() else []
+    claims, rows = {claim["id"]: claim for claim in claims}, []
+    for name in rubric["headline"].get("claims", []):
+        if name in claims:
+            claim, keys = claims[name], claims[name].get("evidence", "")
+            key = next(iter(keys.values())) if isinstance(keys, dict) else keys
+            rows.append(_row(pages, key, f"Report {claim['report']}", claim["statement"], str(claim["value"])))
+    for own in rubric["headline"].get("ours", []):
+        rows.append(_row(pages, own["key"], "Ours", own["about"], ""))
+    return rows
+
+
+def _row(pages, key, who, what, printed):
+    result, name = _result(pages, key)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)( ?%)?", printed)
+    ours, difference = "not run", "–"
+    if result:
+        ours = in_words(result)
+        if found and result.get("value") is not None:
+            value = float(found[1]) / (100 if found[2] else 1)
+            difference = f"{100 * (result['value'] - value):+.1f}"
+    return {"who": who, "what": what, "printed": printed or "–", "ours": ours, "difference": difference, "page": name}
+
+
+def _ledger(page):
+    """(verdict, count) from the summary's results claims.<verdict>."""
+    counts = {key[7:]: r["value"] for key, r in page.get("results", {}).items() if key.startswith("claims.")}
+    order = sorted(counts, key=lambda name: VERDICTS.index(name) if name in VERDICTS else len(VERDICTS))
+    return [(name.replace("_", " "), check.shown(counts[name])) for name in order]
+
+
+def _facts(states, run):
+    complete = sum(state.get("status") == "complete" for state in states)
+    total = sum(state.get("duration_s") or 0 for state in states)
+    last = max((state for state in states if state.get("started")), key=lambda s: str(s["started"]), default={})
+    authors = {state.get("author"): None for state in states if state.get("author")}
+    whole = {**last, "status": f"{complete} of {len(states)} pages complete", "budget": run["budget"], "changed": {}}
+    return facts({**whole, "data": run["data"], "duration_s": total, "author": ", ".join(authors)})
+
+
+def _banners(states, run):
+    lines = []
+    for state in states:
+        if state.get("status") != "complete":
+            why = f": {state['reason']}" if state.get("reason") else ""
+            lines.append(f"{state.get('title') or state['notebook']} is marked “{state.get('status')}”{why}.")
+    if check.stand_in(run):
+        lines.append("Stand-in data: no number here says anything about the real data set.")
+    if run["budget"] == "smoke":
+        lines.append("Smoke budget: the shortest trainings that test the machinery, no results to quote.")
+    return lines
+
+
+def write_marking_sheet(folder: Path) -> Path:
+    """Write the marking sheet beside `folder`, from its pages and rubric.yaml alone: one page to print and fill in."""
+    folder, tasks = Path(folder), []
+    pages = read_pages(folder)
+    for task in load_rubric()["tasks"]:
+        page = pages.get(task["page"])
+        links = re.findall(r'<li class="level-2"><a href="(#[^"]+)">(.*?)</a>', page["text"]) if page else []
+        found = evidence(page["results"], task.get("evidence", HEADLINES)) if page else []
+        tasks.append({**task, "links": links, "found": found, "checks": list(_checks(page))})
+    if not tasks:
+        raise CourseworkError("notebooks/rubric.yaml has no tasks; list them there to make a marking sheet")
+    authors = {page["run"].get("author"): None for page in pages.values() if page["run"].get("author")}
+    total = sum(task["weight"] for task in tasks)
+    text = render("marking.html.j2", tasks=tasks, folder=folder.name, author=", ".join(authors), total=total)
+    return write_atomically(folder.parent / f"marking-sheet-{folder.name}.html", gate(text, "marking sheet"))
+
+
+def _checks(page):
+    """(passed, words) for one task's page."""
+    if page is None:
+        yield False, "the page is there"
+        return
+    run, examined = page["run"], page["examined"]
+    yield run.get("status") == "complete", "the run is complete"
+    yield not examined["changed"], "the page is as it was exported"
+    yield not check.stand_in(run), "it stands on the real data"
+    yield bool(page["results"]), f"it publishes its results ({len(page['results'])})"
+    if examined["accuracy"] is not None:
+        yield not examined["refuted"], "its accuracy follows from the predictions inside"
+
+
+def write_submission(folder: Path) -> Path:
+    """Pack pages, index, results, notebooks and check.py into submission.zip beside `folder`, and print its hash.
+
+    The same files give the same bytes. Raises CourseworkError when there is no index.
+    """
+    folder = Path(folder)
+    if not (folder / "index.html").exists():
+        raise CourseworkError(f"{folder} has no index.html; run `make report BUDGET={folder.name}` first")
+    files = {f"report/{path.name}": path for kind in ("*.html", "*.json", "check.py") for path in folder.glob(kind)}
+    for kind in ("*.ipynb", "*.yaml", "*.csv"):
+        files |= {f"notebooks/{path.name}": path for path in base.NOTEBOOKS.glob(kind)}
+    target = folder.parent / "submission.zip"
+    temporary = target.with_name(".submission.zip.part")
+    with zipfile.ZipFile(temporary, "w") as archive:
+        for name, path in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, FIXED)
+            entry.external_attr, entry.create_system = 0o644 << 16, 3
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+    temporary.replace(target)
+    code = hashlib.sha256(target.read_bytes()).hexdigest()
+    print(f"{target}: {len(files)} files, {target.stat().st_size / 1e6:.1f} MB\nSHA-256 {code}")
+    return target

@@ -1,0 +1,57 @@
+"""Exported pages read back: their results, what marks them, and how both are worded for index and marking sheet."""
+
+import fnmatch
+from pathlib import Path
+
+import jinja2
+import yaml
+
+from helpers import base
+from helpers.markup import number
+from helpers.report import check
+
+TEMPLATES = Path(__file__).parent / "template"
+EVIDENCE = 4  # results shown of a page
+HEADLINES = ("test_accuracy", "*.test_accuracy")  # the results that speak for a page which rubric.yaml does not know
+
+
+def read_pages(folder: Path) -> dict[str, dict]:
+    """Page name -> {name, run, results, text, examined}, from the exported files alone; other files are left out."""
+    pages = {}
+    for path in sorted(Path(folder).glob("*.html")):
+        try:
+            text = path.read_text(encoding="utf-8")
+            run, bundle = check.embedded(text, "run"), check.embedded(text, "results")
+            examined = check.examine(text.encode())
+        except (check.Unreadable, UnicodeDecodeError):
+            continue
+        if run.get("status") != "index":
+            results = bundle.get("results", {})
+            pages[path.stem] = {"name": path.stem, "run": run, "results": results, "text": text, "examined": examined}
+    return pages
+
+
+def load_rubric() -> dict:
+    """notebooks/rubric.yaml: tasks (a list) and headline; both empty where the file is absent."""
+    path = base.NOTEBOOKS / "rubric.yaml"
+    rubric = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {"tasks": [], "headline": {}, **(rubric or {})}
+
+
+def render(template: str, **content) -> str:
+    """A template of this package, filled in."""
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    return jinja2.Environment(loader=loader, trim_blocks=True).get_template(template).render(**content)
+
+
+def evidence(results: dict, patterns=HEADLINES) -> list[tuple[str, str]]:
+    """(name, value in words) of the results that match `patterns`, in their order; else of the first few."""
+    keys = dict.fromkeys(key for pattern in patterns for key in fnmatch.filter(sorted(results), pattern))
+    return [(key, in_words(results[key])) for key in list(keys or sorted(results))[:EVIDENCE]]
+
+
+def in_words(result: dict) -> str:
+    """0.893 ± 0.002 (n = 5), or 54,000 images."""
+    words = number(result.get("value"), std=result.get("std"))
+    words += f" {result['unit']}" if result.get("unit") else ""
+    return f"{words} (n = {result['n']})" if result.get("std") else words

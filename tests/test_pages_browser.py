@@ -1,0 +1,188 @@
+"""Pages in a real browser: no request, no error, readable by everybody, with the keyboard, on a phone, on paper.
+
+The page is the sample of sample_page.py; COURSEWORK_PAGES names a folder of built pages to test as well.
+"""
+
+import itertools
+import os
+import re
+from pathlib import Path
+
+import pytest
+import sample_page
+from axe_playwright_python.sync_playwright import Axe
+from nbconvert import HTMLExporter
+from playwright.sync_api import sync_playwright
+
+pytestmark = pytest.mark.browser
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+BUILT = sorted(Path(os.environ["COURSEWORK_PAGES"]).glob("*.html")) if "COURSEWORK_PAGES" in os.environ else []
+OPEN_ALL = "document.querySelectorAll('details').forEach(fold => { fold.open = true })"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+        if not Path(path).exists() and os.environ.get("CI") != "true":
+            pytest.skip("needs Chromium; set CHROMIUM to its path")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module", params=["sample", *(path.name for path in BUILT)])
+def file(request, tmp_path_factory):
+    if request.param != "sample":
+        return next(path for path in BUILT if path.name == request.param)
+    return sample_page.page(tmp_path_factory.mktemp("pages"))
+
+
+class View:
+    """A page loaded with the network blocked, and what it asked for and complained about."""
+
+    def __init__(self, browser, path, width=1280, **options):
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
+        self.page = self.context.new_page()
+        self.requests, self.errors = [], []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(path.resolve().as_uri())
+        self.requests = [url for url in self.requests[1:] if not url.startswith("data:")]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+def violations(page) -> list[str]:
+    """What axe finds against WCAG 2.2 AA, one line each."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{v['id']}: {node['target']} {node['failureSummary'][:300]}" for v in found for node in v["nodes"]]
+
+
+def test_nothing_is_requested_and_nothing_complains(chromium, file):
+    with View(chromium, file) as view:
+        view.page.evaluate(OPEN_ALL)
+        view.page.wait_for_timeout(200)
+        assert (view.requests, view.errors) == ([], [])
+        assert view.page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_nothing(chromium, file, scheme, width):
+    with View(chromium, file, width, color_scheme=scheme) as view:
+        assert violations(view.page) == []
+        view.page.evaluate(OPEN_ALL)
+        assert violations(view.page) == []
+        dark = view.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 27)"
+        assert dark == (scheme == "dark")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_overflows(chromium, file, width):
+    with View(chromium, file, width) as view:
+        for _ in range(2):
+            assert view.page.evaluate("document.documentElement.scrollWidth") <= width
+            view.page.evaluate(OPEN_ALL)
+
+
+def test_contents_and_folds_work_from_the_keyboard(chromium, file):
+    with View(chromium, file) as view:
+        seen = []
+        for _ in range(400):
+            view.page.keyboard.press("Tab")
+            tag = view.page.evaluate("document.activeElement.closest('nav') ? 'NAV' : document.activeElement.tagName")
+            seen.append(tag)
+            if tag == "NAV" and seen.count("NAV") == 1:
+                target = view.page.evaluate("document.activeElement.getAttribute('href')")
+                outline = view.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                view.page.keyboard.press("Enter")
+                view.page.wait_for_function("location.hash != ''")
+                assert view.page.evaluate("location.hash") == target
+                assert outline == "solid"
+            if tag == "SUMMARY":
+                before = view.page.evaluate("document.activeElement.parentElement.open")
+                view.page.keyboard.press("Enter")
+                assert view.page.evaluate("document.activeElement.parentElement.open") != before
+                break
+        assert "NAV" in seen
+        assert "SUMMARY" in seen or not view.page.locator("summary").count()
+
+
+def test_every_link_of_the_contents_leads_to_a_heading(chromium, file):
+    with View(chromium, file) as view:
+        links = view.page.eval_on_selector_all("nav a", "links => links.map(link => link.getAttribute('href'))")
+        assert len(links) == len(set(links)) >= 2
+        for link in links:
+            assert re.fullmatch("H[2-6]", view.page.evaluate(f"document.querySelector('{link}').tagName"))
+
+
+def test_print_opens_every_fold(chromium, file):
+    with View(chromium, file) as view:
+        view.page.emulate_media(media="print")
+        heights = (
+            "[...document.querySelectorAll('details > *:not(summary, .small)')].map(e => e.getBoundingClientRect().height)"
+        )
+        assert all(height > 5 for height in view.page.evaluate(heights))
+        assert view.page.evaluate("document.documentElement.scrollWidth") <= 1280
+        assert view.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_the_printed_sample_holds_what_was_folded(chromium, tmp_path):
+    """The PDF grows by the folded code and data: the text itself cannot be read back without another tool."""
+    path = sample_page.page(tmp_path)
+    unfolded = tmp_path / "unfolded.html"
+    unfolded.write_text(path.read_text(encoding="utf-8").replace("<details", "<details open"), encoding="utf-8")
+    with View(chromium, path) as folded, View(chromium, unfolded) as opened:
+        sizes = [len(re.findall(rb"/Type ?/Page\b", view.page.pdf())) for view in (folded, opened)]
+    assert sizes[0] == sizes[1] >= 3
+
+
+def test_landmarks_and_headings(chromium, file):
+    with View(chromium, file) as view:
+        count = {tag: view.page.locator(tag).count() for tag in ("h1", "header", "nav", "main", "footer")}
+        assert set(count.values()) == {1}
+        levels = view.page.eval_on_selector_all("h1,h2,h3,h4,h5,h6", "all => all.map(h => +h.tagName[1])")
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+        assert view.page.eval_on_selector_all("[id]", "all => all.length == new Set(all.map(e => e.id)).size")
+
+
+def compare(browser, notebook: Path, ours: Path, folder: Path) -> list[tuple[str, int, int]]:
+    """(what, default nbconvert export, ours) of the same executed notebook; the default may use the network in vain."""
+    default = folder / "default.html"
+    default.write_text(HTMLExporter().from_filename(str(notebook))[0], encoding="utf-8")
+    columns = []
+    for path in (default, ours):
+        text = path.read_text(encoding="utf-8")
+        with View(browser, path) as view:
+            view.page.evaluate(OPEN_ALL)
+            without = "No description has been provided for this image"
+            images = view.page.eval_on_selector_all("img", "all => all.map(image => image.alt)")
+            columns.append([
+                len(text.encode()),
+                len(view.requests),
+                len(re.findall(r"<script(?![^>]*application/json)", text)),
+                sum(alt in ("", without) for alt in images),
+                len(violations(view.page)),
+            ])  # fmt: skip
+    names = ["bytes", "requests", "scripts", "images without alt", "axe violations"]
+    return list(zip(names, *columns))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_better_than_a_default_export(chromium, tmp_path, capsys):
+    ours = sample_page.page(tmp_path)
+    rows = compare(chromium, tmp_path / "task4_training.ipynb", ours, tmp_path)
+    with capsys.disabled():
+        print(f"\n{'':20}{'nbconvert':>12}{'ours':>12}")
+        for name, theirs, mine in rows:
+            print(f"{name:20}{theirs:>12,}{mine:>12,}")
+    default, mine = ({name: row[i] for name, *row in rows} for i in (0, 1))
+    assert mine["bytes"] < default["bytes"] / 2
+    assert [mine[name] for name in ("requests", "scripts", "images without alt", "axe violations")] == [0] * 4
+    assert default["requests"] > 0 and default["scripts"] > 0 and default["images without alt"] > 0
