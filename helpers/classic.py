@@ -71,7 +71,7 @@ def load_data_fashion_mnist(batch_size, resize=None, *, data="auto") -> tuple[Ba
     """
     found = sources.obtain("fashion_mnist", data)
     if found.standin:
-        logging.getLogger("helpers").warning("stand-in data: %s, not Fashion-MNIST", found.title)
+        logging.getLogger("helpers").warning("%s: it says nothing about Fashion-MNIST", found.title)
     train = ImageDataset(to_tensor(found.train_images), found.train_labels, resize)
     test = ImageDataset(to_tensor(found.test_images), found.test_labels, resize)
     train.classes = test.classes = list(found.classes)
@@ -217,13 +217,19 @@ def _warn_unless_finite(train_loss: float) -> None:
         warnings.warn(f"the training loss is {train_loss}: try a smaller learning rate", RuntimeWarning, stacklevel=3)
 
 
+def _epochs(num_epochs: int) -> range:
+    if num_epochs < 1:
+        raise CourseworkError(f"num_epochs={num_epochs} must be at least 1")
+    return range(num_epochs)
+
+
 def train_ch3(net, train_iter, test_iter, loss, num_epochs, updater) -> None:
     """Train and plot loss and accuracies. Mended: no asserts at the end, and no limits that hide a loss above 0.9."""
     animator = Animator(xlabel="epoch", legend=["train loss", "train acc", "test acc"])
-    for epoch in range(num_epochs):
+    for epoch in _epochs(num_epochs):
         train_metrics = train_epoch_ch3(net, train_iter, loss, updater)
         animator.add(epoch + 1, (*train_metrics, evaluate_accuracy(net, test_iter)))
-        _warn_unless_finite(train_metrics[0])
+    _warn_unless_finite(train_metrics[0])
 
 
 def predict_ch3(net, test_iter, n=6) -> None:
@@ -244,8 +250,6 @@ def trainf(net, train_iter, test_iter, loss, num_epochs, optimizer, device=None,
     (the course timed the batches' arithmetic alone); fewer than five batches do not divide by zero. The test accuracy
     drawn after each epoch is not for choosing anything: take a validation part for that.
     """
-    if num_epochs < 1:
-        raise CourseworkError(f"num_epochs={num_epochs} must be at least 1")
     _say_once("test accuracy is shown after each epoch: choose epochs and settings on a validation part, not on it")
     device = torch.device(device or choose())
     print("training on", device)
@@ -254,7 +258,7 @@ def trainf(net, train_iter, test_iter, loss, num_epochs, optimizer, device=None,
         loss.to(device)  # class weights
     animator = Animator(xlabel="epoch", xlim=[0, num_epochs], legend=["train loss", "train acc", "test acc"])
     timer, num_batches, examples = Timer(), len(train_iter), 0
-    for epoch in range(num_epochs):
+    for epoch in _epochs(num_epochs):
         metric = Accumulator(3)
         for i, _ in enumerate(_steps(net, train_iter, loss, optimizer, metric)):
             train_l, train_acc = metric[0] / metric[2], metric[1] / metric[2]
