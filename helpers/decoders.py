@@ -80,8 +80,9 @@ def read_batches(files: list[Path], hashes: dict[str, str]):
 def read_classes(files: list[Path], hashes: dict[str, str]):
     """A folder or tar of JPEG or PNG images of one size: train/<class>/* and test/<class>/*, or <class>/*.
 
-    Without train and test, a fifth of each class becomes the test part (seed 0). Gray images give (N, H, W); one in
-    colour makes all (N, H, W, 3). Raises CourseworkError that names the first image which is of no use.
+    Without train and test, a fifth of each class becomes the test part (seed 0). Each part is shuffled (seed 0). Gray
+    images give (N, H, W); one in colour makes all (N, H, W, 3). Raises CourseworkError that names the first image
+    which is of no use.
     """
     (path,) = files
     images = sorted(_images(path, hashes.get(path.name)), key=lambda example: example[0])
@@ -97,7 +98,8 @@ def read_classes(files: list[Path], hashes: dict[str, str]):
         raise CourseworkError(f"{path} has {len(classes)} class folders; labels are one byte, at most 256")
     colour = any(pixels.ndim == 3 for _, pixels in images)
     arrays = np.stack([np.stack([p] * 3, 2) if p.ndim == 2 and colour else p for _, p in images])
-    train, test = _train_and_test(path, names, labels)
+    mixed = np.random.default_rng(0).permutation  # as files lie class by class, the first images are of all classes
+    train, test = (mixed(index) for index in _train_and_test(path, names, labels))
     parts = [arrays[train], labels[train], arrays[test], labels[test]]
     return [part.astype(np.uint8, copy=False) for part in parts], classes.tolist()
 

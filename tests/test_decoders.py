@@ -125,7 +125,7 @@ def test_gray_images_stay_gray_until_one_has_colour(tmp_path):
     touched(path / "test/cat/0000.png", picture((1, 2, 3, 4), mode="RGBA"))
     dataset = sources.obtain(path)
     assert dataset.train_images.shape == (9, 6, 8, 3) and (dataset.train_images == 50).all()
-    assert dataset.test_images[2, 0, 0].tolist() == [1, 2, 3]
+    assert [1, 2, 3] in dataset.test_images[:, 0, 0].tolist()
 
 
 @pytest.mark.parametrize(
