@@ -10,7 +10,7 @@ endif
 # The command line's variables go to Python, which checks them; quotes in them survive the shell.
 GIVEN = --make '$(subst ','\'',$(MAKEOVERRIDES))'
 REPORT = $(PY) -m helpers.report
-INSTALL = .venv/bin/python -m pip install --quiet --constraint requirements.lock --editable
+INSTALL = .venv/bin/python -m pip install -qq --constraint requirements.lock --editable
 MAKEFLAGS += --no-print-directory
 .PHONY: help report index test lab bench verify submission lint clean-notebooks new-study lock publish clean distclean
 

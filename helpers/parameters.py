@@ -60,6 +60,7 @@ def check_value(name: str, kind: str, value, where: str):
 
     None passes: not given. Raises CourseworkError with what was given and what is expected.
     """
+    given = value
     if isinstance(value, str) and kind != "str":
         with contextlib.suppress(ValueError, SyntaxError):  # refused below as it was given
             value = ast.literal_eval(value.capitalize() if kind == "bool" else value)
@@ -69,10 +70,10 @@ def check_value(name: str, kind: str, value, where: str):
         value = float(value)
     infinite = isinstance(value, float) and not math.isfinite(value)
     if kind in TYPES and (type(value) is not TYPES[kind] or infinite):
-        raise CourseworkError(f"{where}: {name}={value}: expected a value of type {kind}")
+        raise CourseworkError(f"{where}: {name}={given}: expected a value of type {kind}")
     test, words = BOUNDS.get(name, (lambda v: True, ""))
     if not all(test(item) for item in (value if isinstance(value, list) else [value])):
-        raise CourseworkError(f"{where}: {name}={value}: expected {words}")
+        raise CourseworkError(f"{where}: {name}={given}: expected {words}")
     return value
 
 

@@ -1,0 +1,151 @@
+"""The rules of the house, read from the source: floors, sizes, lazy names, clean notebooks."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import helpers
+from helpers import dependencies
+from helpers.report import housekeeping
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((CHECKOUT / "helpers").rglob("*.py"))
+NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
+# A module imports from lines above its own, or from names to its left.
+FLOORS = """
+base
+dependencies records parameters markup verdicts new_study
+device models optimisers numpy_net pictures figures analysis decoders progress
+data claims page epoch engine worker runner upkeep trials
+recipes sources training regression grid studies
+course_tools classic
+report report.check report.facts report.readback report.pieces report.seal report.export report.index report.submission
+report.freshness report.outcome report.console report.kernel report.run report.housekeeping report.verify
+report.__main__
+"""
+HEAVY = ("torch", "papermill", "nbconvert", "matplotlib", "pandas")
+LIGHT = {  # modules that may not make a reader wait, and what they may load all the same
+    "base": "",
+    "parameters": "",
+    "markup": "",
+    "page": "",
+    "records": "",
+    "sources": "",
+    "claims": "pandas",
+    "report.check": "",
+    "report.run": "",
+}
+
+
+def module_of(path):
+    return ".".join(path.relative_to(CHECKOUT / "helpers").with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_imports_point_downwards(path):
+    name, order = module_of(path), FLOORS.split()
+    if name == "__init__":
+        return
+    assert name in order, f"give {name} its place in FLOORS"
+    package = f"helpers.{name}".rpartition(".")[0]
+    reached = dependencies.imported(ast.parse(path.read_text()), package)
+    below = order[: order.index(name) + 1]
+    assert {r.removeprefix("helpers.") for r in reached} - {"", *below} == set()
+
+
+def test_trials_know_no_model_and_trainings_no_download():
+    for name, forbidden in [("trials", {"models", "training"}), ("training", {"sources", "trials"})]:
+        reached, queue = set(), [f"helpers.{name}"]
+        while queue:
+            module = queue.pop()
+            if module not in reached:
+                reached.add(module)
+                path = CHECKOUT.joinpath(*module.split(".")).with_suffix(".py")
+                queue += dependencies.imported(ast.parse(path.read_text())) if path.exists() else []
+        assert not reached & {f"helpers.{word}" for word in forbidden}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_a_file_is_at_most_300_lines(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_light_modules_load_nothing_heavy():
+    code = "import sys, importlib; importlib.import_module('helpers.' + sys.argv[1])"
+    code += "\nsys.exit(' '.join({*sys.argv[2:]} & {*sys.modules}) or 0)"
+    running = {}
+    for name, allowed in LIGHT.items():
+        heavy = [word for word in HEAVY if word not in allowed.split()]
+        command = [sys.executable, "-c", code, name, *heavy]
+        running[name] = subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
+    loaded = {name: process.communicate()[1].strip() for name, process in running.items()}
+    assert loaded == dict.fromkeys(LIGHT, "")
+
+
+@pytest.mark.parametrize("name", helpers.__all__)
+def test_every_lazy_name_is_there(name):
+    assert getattr(helpers, name) is not None
+
+
+def test_every_module_is_reached_lazily():
+    for path in (CHECKOUT / "helpers").glob("*.py"):
+        if path.stem != "__init__":
+            assert getattr(helpers, path.stem) is importlib.import_module(f"helpers.{path.stem}")
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = helpers.no_such_name
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_clean(path):
+    assert housekeeping.problems(path) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_keep_to_the_house_style(path):
+    nb = nbformat.read(path, as_version=4)
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    assert nb.cells[0].source.startswith("# ")
+    assert code[0].metadata.get("tags") == ["parameters"]
+    parameters = ast.parse(code[0].source).body
+    assert all(isinstance(line, ast.AnnAssign) and line.value for line in parameters)
+    assert {"budget", "seed", "device", "data"} <= {line.target.id for line in parameters}
+    assert f'mu.begin("{path.stem}", globals())' in code[1].source
+    assert code[-1].source.strip().endswith("page.finish()")
+    for cell in code:
+        assert len(cell.source.splitlines()) <= 12, f"{cell.id} is longer than 12 lines"
+        assert not [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.ClassDef)]
+
+
+def test_a_soiled_notebook_is_noticed_and_cleaned(tmp_path, monkeypatch):
+    nb = nbformat.v4.new_notebook(metadata={"coursework": {"data": []}, "widgets": {}})
+    nb.cells = [nbformat.v4.new_code_cell("1", execution_count=3, id="one", metadata={"scrolled": True})]
+    nb.cells[0].outputs = [nbformat.v4.new_output("stream", text="1")]
+    nbformat.write(nb, tmp_path / "soiled.ipynb")
+    monkeypatch.setattr(housekeeping.base, "NOTEBOOKS", tmp_path)
+    assert housekeeping.lint_notebooks() == 1
+    assert len(housekeeping.problems(tmp_path / "soiled.ipynb")) == 3
+    housekeeping.clean_notebooks()
+    assert housekeeping.lint_notebooks() == 0
+    cleaned = nbformat.read(tmp_path / "soiled.ipynb", as_version=4)
+    assert cleaned.cells[0].id == "one"
+    assert cleaned.metadata.coursework == {"data": []}
+
+
+def test_make_prints_what_can_be_made():
+    made = subprocess.run(["make"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    for target in ("report", "test", "lab", "bench", "verify", "submission", "lint", "new-study", "clean"):
+        assert f"make {target} " in made.stdout
+
+
+def test_the_lock_has_only_versions_that_registries_have():
+    lines = (CHECKOUT / "requirements.lock").read_text().splitlines()
+    names = [line.split("==")[0] for line in lines]
+    assert names == sorted(set(names))
+    assert not [line for line in lines if "+" in line or "@" in line or "/" in line]
+    assert {"torch", "papermill", "nbconvert", "pytest"} <= set(names)
+    assert not {"pip", "setuptools", "neural-network-coursework"} & set(names)

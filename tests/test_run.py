@@ -1,0 +1,226 @@
+"""The build, with real kernels: how runs end, what makes a page stale, what stops before a kernel."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from tiny_notebooks import CHECKOUT, FINISH, environment, report, state, write_notebook
+
+GOOD = (
+    'page.publish("lr", [page.lr, 3 * page.lr], seeds=[0, 1])\npage.say("{lr.n} values")',
+    f'import sys\n\npage.publish("pinned", sys.executable == {sys.executable!r})\nprint("printed")',
+    FINISH,
+)
+TOTAL = """import json
+from pathlib import Path
+
+states = [json.loads(path.read_text()) for path in Path("../reports/smoke").glob("*.json")]
+page.publish("others", len(states))"""
+ENDS = {"good": "complete", "bad": "failed", "slow": "timed out", "silent": "failed", "dead": "failed"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Notebooks that end in every way, and a kernel registered that cannot start."""
+    home = tmp_path_factory.mktemp("home")
+    write_notebook(home, "good", *GOOD)
+    write_notebook(home, "bad", 'page.publish("a", 1)', "undefined_name", FINISH)
+    write_notebook(home, "slow", "import time\ntime.sleep(60)", FINISH, timeout=1)
+    write_notebook(home, "silent", "1 + 1")
+    write_notebook(home, "dead", "import os\nos._exit(3)", FINISH)
+    write_notebook(home, "total", TOTAL, FINISH, needs="all")
+    rogue = home / "jupyter" / "kernels" / "python3"
+    rogue.mkdir(parents=True)
+    spec = {"argv": ["/bin/false"], "display_name": "Python 3", "language": "python"}
+    (rogue / "kernel.json").write_text(json.dumps(spec))
+    return home
+
+
+@pytest.fixture(scope="module")
+def first(home):
+    """The first build of all of them."""
+    return report(home, "BUDGET=smoke", "AUTHOR=A. Reader", JUPYTER_PATH=str(home / "jupyter"))
+
+
+def page_of(home, name):
+    return (home / "reports" / "smoke" / f"{name}.html").read_text()
+
+
+def test_each_run_ends_as_it_did(home, first):
+    assert first.returncode == 1, first.stderr
+    assert {name: state(home, name)["status"] for name in ENDS} == ENDS
+    assert "undefined_name" in state(home, "bad")["reason"]
+    assert "1 s" in state(home, "slow")["reason"]
+    assert "died" in state(home, "dead")["reason"]
+    assert "page.finish()" in state(home, "silent")["reason"]
+
+
+def test_every_run_leaves_a_page_that_says_how_it_ended(home, first):
+    for name, status in ENDS.items():
+        assert status in page_of(home, name)
+    assert "NameError" in page_of(home, "bad")
+    assert "A. Reader" in page_of(home, "good")
+    assert "papermill" not in page_of(home, "bad").lower()
+
+
+def test_a_registered_kernel_is_not_used(home, first):
+    assert state(home, "good")["results"]["pinned"]["value"] == 1
+
+
+def test_the_terminal_and_the_log_have_a_line_for_each_notebook(home, first):
+    log = (home / "reports" / "smoke" / "build.log").read_text()
+    for name in ENDS:
+        assert sum(line.startswith(name) for line in first.stdout.splitlines()) == 1
+        assert f" {name} " in log
+    assert first.stdout.splitlines()[-1].endswith("reports/smoke/index.html")
+    assert first.stderr == ""
+
+
+def test_what_needs_all_runs_last(home, first):
+    assert state(home, "total")["results"]["others"]["value"] == len(ENDS)
+
+
+def test_the_state_holds_results_and_provenance(home, first):
+    found = state(home, "good")
+    assert found["results"]["lr"]["values"] == pytest.approx([0.1, 0.3])
+    assert found["parameters"]["epochs"] == 1  # filled from budgets.yaml
+    assert found["provenance"]["seeds"] == [0, 1]
+    assert found["provenance"]["machine"]["python"]
+    assert found["command"] == "make report BUDGET=smoke ONLY=good"
+
+
+def test_the_executed_notebook_is_free_of_papermill(home, first):
+    nb = nbformat.read(home / "reports" / "smoke" / "bad.ipynb", as_version=4)
+    nbformat.validate(nb)
+    assert "papermill" not in nbformat.writes(nb)
+    assert "injected-parameters" in [cell["id"] for cell in nb.cells]
+
+
+def test_a_second_build_does_nothing(home, first):
+    stamp = (home / "reports" / "smoke" / "good.html").stat().st_mtime_ns
+    began = time.monotonic()
+    second = report(home, "BUDGET=smoke", "ONLY=good", "AUTHOR=A. Reader")
+    assert time.monotonic() - began < 10
+    assert second.returncode == 0, second.stderr
+    assert "Nothing to do" in second.stdout
+    assert (home / "reports" / "smoke" / "good.html").stat().st_mtime_ns == stamp
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A folder with one notebook, built."""
+    write_notebook(tmp_path, "good", *GOOD)
+    built = report(tmp_path, "BUDGET=smoke")
+    assert built.returncode == 0, built.stderr
+    return tmp_path
+
+
+def test_what_changed_decides_what_is_done(small):
+    started = state(small, "good")["started"]
+    write_notebook(small, "good", *GOOD, prose="Other words.")
+    built = report(small, "BUDGET=smoke")
+    assert "page only" in built.stdout
+    assert "Other words." in page_of(small, "good")
+    assert "printed" in page_of(small, "good")  # the outputs of the run are still there
+    assert state(small, "good")["started"] == started
+
+    (small / "reports" / "smoke" / "good.html").unlink()
+    assert "page only" in report(small, "BUDGET=smoke").stdout
+
+    write_notebook(small, "added", 'page.publish("b", 2)', FINISH)  # registered nowhere
+    built = report(small, "BUDGET=smoke")
+    assert "added" in built.stdout
+    assert "page only" not in built.stdout
+    assert "added.html" in (small / "reports" / "smoke" / "index.html").read_text()
+    assert state(small, "good")["started"] == started
+
+    write_notebook(small, "good", GOOD[0].replace("3 *", "5 *"), *GOOD[1:], prose="Other words.")
+    report(small, "ONLY=added", "BUDGET=smoke")
+    assert "stale" in (small / "reports" / "smoke" / "index.html").read_text()
+    assert report(small, "BUDGET=smoke", "SET=lr=0.2").returncode == 0
+    assert state(small, "good")["results"]["lr"]["values"] == pytest.approx([0.2, 1.0])
+    assert state(small, "good")["changed"] == {"lr": 0.2}
+    assert report(small, "BUDGET=smoke").returncode == 0
+    assert state(small, "good")["changed"] == {}
+
+
+WRONG = {
+    "BUGDET=full": "BUDGET",
+    "BUDGET=huge": "smoke, standard, full",
+    "DATA=fake": "auto, real, standin",
+    "JOBS=many": "JOBS=many",
+    "ENGINE=cloud": "tcp://",
+    "ONLY=task9": "good",
+    "SET=lr=abc": "lr=abc",
+    "SET=lr=-1": "above 0",
+    "SET=epochs=0": "at least 1",
+    "SET=eposch=2": "epochs",
+    "SET=lr": "name=value",
+    "biuld": "build",
+}
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_a_mistake_gets_one_line_before_a_kernel_starts(tmp_path, word):
+    write_notebook(tmp_path, "good", *GOOD)
+    done = report(tmp_path, word)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert WRONG[word] in done.stderr
+    assert not (tmp_path / "reports" / "standard" / "good.json").exists()
+
+
+def test_make_hands_its_variables_on(tmp_path):
+    write_notebook(tmp_path, "good", *GOOD)
+    done = report(tmp_path, "build", "--make", r"SET=lr=0.5\ epochs=x ONLY=good AUTHOR=O'Neil\ $$1")
+    assert "epochs=x" in done.stderr
+
+
+def test_a_page_that_cannot_be_set_is_a_failed_one(tmp_path):
+    figure = "from IPython.display import Image, display\nfrom PIL import Image as P\nimport io"
+    figure += '\nb = io.BytesIO()\nP.new("L", (2, 2)).save(b, "png")\ndisplay(Image(b.getvalue()))'
+    write_notebook(tmp_path, "bare", 'page.publish("a", 1)', figure, FINISH)
+    done = report(tmp_path, "BUDGET=smoke")
+    assert done.returncode == 1
+    assert "alt text" in state(tmp_path, "bare")["reason"]
+    assert "alt text" in page_of(tmp_path, "bare")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_kernels_and_marks_their_pages(tmp_path, number):
+    told = tmp_path / "pid"
+    wait = f'import os\nimport time\n\nopen({str(told)!r}, "w").write(str(os.getpid()))\ntime.sleep(90)'
+    write_notebook(tmp_path, "long", 'page.publish("a", 1)', wait, FINISH)
+    command = [sys.executable, "-m", "helpers.report", "BUDGET=smoke"]
+    settings = {"env": environment(tmp_path), "cwd": CHECKOUT, "text": True}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, **settings) as build:
+        deadline = time.monotonic() + 60
+        while not (told.exists() and told.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        build.send_signal(number)
+        output, _ = build.communicate(timeout=20)
+    assert build.returncode == 1
+    assert "1 interrupted" in output
+    assert state(tmp_path, "long")["status"] == "interrupted"
+    assert "interrupted" in page_of(tmp_path, "long")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
+
+
+def test_stand_in_data_is_the_last_word(tmp_path):
+    cells = ('page.data(mu.obtain("fashion_mnist", page.parameters["data"]))', 'page.publish("a", 1)')
+    write_notebook(tmp_path, "small", *cells, FINISH, data=["fashion_mnist"])
+    done = report(tmp_path, "BUDGET=smoke", "DATA=standin")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tand-in data" in done.stdout.splitlines()[-1]
+    assert "tand-in data" in page_of(tmp_path, "small")
+    assert "tand-in" in (tmp_path / "reports" / "smoke" / "index.html").read_text()
+    refused = report(tmp_path, "BUDGET=smoke", "DATA=real", COURSEWORK_DATA=str(tmp_path / "none"))
+    assert refused.returncode == 1
+    assert len(refused.stderr.splitlines()) == 1
