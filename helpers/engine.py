@@ -5,6 +5,7 @@ the running trainings said since, `capacity` how many threads may train at once,
 """
 
 import contextlib
+import math
 import multiprocessing
 import os
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 from helpers.base import CourseworkError
 
 MESSAGE_INTERVAL = 0.1  # seconds between messages of one training; faster epochs are not all told
+IDLE = 60  # seconds after which a worker without work ends
 LOST = (BrokenExecutor, CancelledError)  # what a future raises when its worker is gone
 
 
@@ -51,14 +53,29 @@ def settings(jobs: int | None = None) -> tuple[str, int | None]:
     return address, int(asked) if asked else None
 
 
-def start(address: str, jobs: int | None):
-    """The engine for `settings`; local worker processes start when work arrives.
+def choose(jobs: int | None = None, module: str = ""):
+    """The engine that `settings` names; worker processes start when work arrives.
 
-    Raises CourseworkError where no Dask scheduler answers.
+    module: where the trial function lives. Workers of an earlier run go on if everything that they have loaded
+    or inherited is as it was. Raises CourseworkError for bad settings and where no Dask scheduler answers.
     """
+    global _kept
+    address, asked = settings(jobs)
     if address != "local":
-        return Dask(address, jobs)
-    return Here() if jobs == 0 else Local(jobs or usable_cores())
+        return Dask(address, asked)
+    if asked == 0:
+        return Here()
+    outlook = [asked or usable_cores(), dict(os.environ), list(sys.path), os.getcwd(), _source_files(module)]
+    engine, _kept = _kept, None
+    if engine and engine.outlook != outlook:
+        engine.close(abandon=True)
+        engine = None
+    return engine or Local(outlook)
+
+
+def _source_files(module: str) -> dict:
+    files = [*Path(__file__).parent.rglob("*.py"), getattr(sys.modules.get(module), "__file__", None)]
+    return {str(file): (os.stat(file).st_mtime_ns, os.stat(file).st_size) for file in files if file}
 
 
 def usable_cores() -> int:
@@ -107,22 +124,31 @@ class Here:
         pass
 
 
+_kept = None  # workers without work
+
+
 class Local:
     """Worker processes of this machine, one executor each: a lost worker costs only its own trial."""
 
-    def __init__(self, jobs: int):
-        self.capacity = jobs
-        self._slots = [_Slot() for _ in range(jobs)]
+    def __init__(self, outlook: list):
+        """outlook: the number of workers, and what they will inherit and load."""
+        self.outlook, self.capacity = outlook, outlook[0]
+        self._slots = [_Slot() for _ in range(self.capacity)]
 
     def submit(self, function, *arguments, name, threads=1) -> Future:
         """Run function(*arguments, listener) in an idle worker; there must be one."""
         slot = next(slot for slot in self._slots if slot.idle())
-        return slot.submit(function, arguments, name, threads)
+        return slot.submit((function, arguments, name), threads)
 
     def messages(self) -> list:
         return [message for slot in self._slots for message in slot.messages()]
 
     def close(self, abandon=False):
+        """Keep the workers for the next run, which then need not load PyTorch again; or end them."""
+        global _kept
+        if not abandon and _kept is None:
+            _kept = self
+            return
         for slot in self._slots:
             slot.hang_up()
         for slot in self._slots:
@@ -134,30 +160,29 @@ class _Slot:
     happens when this process dies, by whatever signal."""
 
     def __init__(self):
-        self._pool = self._pipe = self._future = self._name = None
+        self._pool = self._pipe = self._future = None
 
     def idle(self) -> bool:
         return self._future is None or self._future.done()
 
-    def submit(self, function, arguments, name, threads) -> Future:
-        if self._future is not None and isinstance(self._future.exception(), BrokenExecutor):
-            self.end()
-        self._name = name
-        if self._pool:
-            self._future = self._pool.submit(_call, function, arguments)
-            return self._future
+    def submit(self, call, threads) -> Future:
+        with contextlib.suppress(BrokenExecutor):  # the worker was killed, or was idle for long
+            if self._pool:
+                self._future = self._pool.submit(_call, *call)
+                return self._future
+        self.end()
         self._pipe, far_end = multiprocessing.Pipe()
         self._pool = ProcessPoolExecutor(
             1, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(far_end,)
         )
         with _worker_environment(threads), far_end:
-            self._future = self._pool.submit(_call, function, arguments)  # starts the process
+            self._future = self._pool.submit(_call, *call)  # starts the process
         return self._future
 
     def messages(self):
         with contextlib.suppress(EOFError, OSError):  # the worker is gone; its future tells
             while self._pipe and self._pipe.poll():
-                yield self._name, self._pipe.recv()
+                yield self._pipe.recv()
 
     def hang_up(self):
         if self._pipe:
@@ -186,31 +211,37 @@ def _worker_environment(threads: int):
 
 
 _pipe = None  # in a worker: to the notebook
+_idle_since = math.inf  # in a worker, with work
 
 
 def _begin(pipe):
     global _pipe
     _pipe = pipe
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_in_time, daemon=True).start()
 
 
-def _end_with_parent():
-    with contextlib.suppress(EOFError, OSError):
-        _pipe.recv()  # nothing is ever sent: returns when the other end has closed
-    os._exit(1)
+def _end_in_time():
+    """End this worker when the other end of the pipe closes (nothing is ever sent), or after IDLE seconds."""
+    while time.monotonic() - _idle_since < IDLE and not _pipe.poll(1.0):
+        pass
+    os._exit(0)
 
 
-def _call(function, arguments):
-    last = -MESSAGE_INTERVAL
+def _call(function, arguments, name):
+    global _idle_since
+    _idle_since, last = math.inf, -math.inf
 
     def listener(values):
         nonlocal last
         if time.monotonic() - last >= MESSAGE_INTERVAL:
             last = time.monotonic()
-            _pipe.send(values)
+            _pipe.send((name, values))
 
-    return function(*arguments, listener)
+    try:
+        return function(*arguments, listener)
+    finally:
+        _idle_since = time.monotonic()
 
 
 class Dask:

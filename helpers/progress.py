@@ -30,6 +30,8 @@ class Progress:
 
     def told(self, name, values: dict):
         """A trial ended an epoch; values["examples"]: what it has processed so far."""
+        if name not in self._work:  # a message of an earlier run
+            return
         so_far = min(values.get("examples", 0), self._work[name])
         self._told[name] = max(so_far, self._told[name])  # late news may follow the end
         if self._curve:

@@ -54,8 +54,8 @@ class Run:
             record = records.write(self.study, record | {"budget": "full"})
         return record
 
-    def train(self, waiting, machine, live=False) -> dict:
-        """Train all of `waiting`, as many at once as the machine takes; key -> record."""
+    def train(self, waiting, machine, live: bool = False) -> dict:
+        """Train all of `waiting`, as many at once as the engine `machine` takes; key -> record."""
         self.machine, self.waiting = machine, deque(waiting)
         self.running, self.locks, self.found = {}, {}, {}
         self.commit = _commit()
@@ -73,7 +73,7 @@ class Run:
                 stack.callback(self.progress.close)
                 for lock in self.locks.values():
                     stack.callback(lock.release)
-                stack.callback(machine.close, abandon=bool(self.running))
+                stack.callback(self.machine.close, abandon=bool(self.running))
                 self._collect()  # finished while Ctrl-C came
         return self.found
 
@@ -88,7 +88,7 @@ class Run:
             if record := self.known(trial):  # another run was faster
                 self._done(trial, record)
                 continue
-            task = {"study": self.study, "key": trial.key, "source": self.source}
+            task = {"records": base.RECORDS, "study": self.study, "key": trial.key, "source": self.source}
             task |= {"fingerprint": trial.config.fingerprint(), "fresh": self.fresh_since and not trial.lost}
             threads = getattr(trial.config, "threads", 1)
             arguments = (worker.train, self.function, trial.config, task)
@@ -166,7 +166,7 @@ class Run:
             return record | {"files": {}, "checksum": ""}  # a stale result is worth more than a failure
         record = records.write(self.study, record, **files)
         if finished(record):
-            worker.forget_states(self.study, trial.key)
+            worker.forget_states(base.RECORDS, self.study, trial.key)
         return record
 
 

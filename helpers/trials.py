@@ -29,13 +29,13 @@ def run(function, rows, *, study, seeds=None, budget=None, jobs=None, fresh=None
     Columns: row, seed, status, the metrics, seconds, examples_per_second, history (a DataFrame), key,
     share (1.0), stale, record. Raises CourseworkError for bad settings and where the disk is full.
     """
-    settings = engine.settings(jobs)
+    engine.settings(jobs)  # refused before anything is read
     trials = _trials(function, rows, seeds)
     study_run = Run(function, study, budget, _fresh(fresh))
     found = {trial.key: study_run.known(trial) for trial in trials}
     missing = {trial.key: trial for trial in trials if found[trial.key] is None}
     if missing:
-        found |= study_run.train(list(missing.values()), engine.start(*settings), live)
+        found |= study_run.train(list(missing.values()), engine.choose(jobs, function.__module__), live)
     return _frame(study, trials, found, study_run.source)
 
 

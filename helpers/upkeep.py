@@ -101,7 +101,7 @@ def _sample(entries: list, size: int) -> list:
 def _again(record, function, config) -> dict:
     trial = Trial(record["key"], config, record["key"])
     run = Run(function, record["study"], record["budget"], fresh=True)
-    return run.train([trial], engine.start(*engine.settings()))[trial.key]
+    return run.train([trial], engine.choose(None, function.__module__))[trial.key]
 
 
 def _stamp(path, record, function, config, sample):

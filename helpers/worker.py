@@ -20,24 +20,25 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def state_path(study: str, key: str, source: str) -> Path:
+def state_path(folder: Path, study: str, key: str, source: str) -> Path:
     """Where a trial keeps its whole state while it trains; never taken up under other source."""
-    return base.RECORDS / study / ".state" / f"{key}-{source}.pt"
+    return folder / study / ".state" / f"{key}-{source}.pt"
 
 
-def forget_states(study: str, key: str):
+def forget_states(folder: Path, study: str, key: str):
     """Remove a trial's mid-trial states."""
-    for path in state_path(study, key, "").parent.glob(f"{key}-*"):
+    for path in state_path(folder, study, key, "").parent.glob(f"{key}-*"):
         path.unlink(missing_ok=True)
 
 
 def train(function, config, task: dict, listener=None) -> dict:
     """In a worker: train, and return what the record holds beside the config, as plain types and bytes.
 
-    task: study, key, source, fingerprint; fresh: start anew even where a mid-trial state lies.
+    task: records (the folder), study, key, source, fingerprint; fresh: start anew though a mid-trial state lies there.
     """
     started, threads = now(), getattr(config, "threads", 1)
-    state = state_path(task["study"], task["key"], task["source"])
+    folder = task["records"] if task["records"].is_dir() else base.RECORDS  # a cluster may not share the disk
+    state = state_path(folder, task["study"], task["key"], task["source"])
     context = engine.Context(state, os.environ.get("DEVICE") or "auto", listener)
     try:
         _check(function, config, task)

@@ -78,7 +78,7 @@ def drive(home):
 
 def begun(log: Path) -> list[int]:
     """The seeds of the trainings begun, in order, as the trial function logged them."""
-    return [int(line) for line in log.read_text().split()] if log.exists() else []
+    return [int(line.split()[0]) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def stored(home=None) -> dict[int, dict]:
@@ -326,7 +326,7 @@ def test_jobs_default_to_the_cores_this_process_may_use():
     cores = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(cores)})
-        assert engine.usable_cores() == engine.start("local", None).capacity == 1
+        assert engine.usable_cores() == engine.choose().capacity == 1
     finally:
         os.sched_setaffinity(0, cores)
 
@@ -345,6 +345,15 @@ def test_worker_start_and_dispatch_cost_little(home):
     starts = sorted(record["provenance"]["started"] for record in frame["record"])
     first, last = (float(text[17:23]) + 60 * float(text[14:16]) for text in (starts[0], starts[-1]))
     assert (last - first) % 3600 / 39 < 0.1
+
+
+def test_workers_stay_for_the_next_run_unless_what_they_inherit_has_changed(home, monkeypatch):
+    log = home / "log"
+    for seed, device in enumerate(["auto", "auto", "cpu"]):
+        monkeypatch.setenv("DEVICE", device)
+        trials.run(fit_line, [Config(log=str(log), seed=seed)], study="study", jobs=1)
+    first, second, third = (line.split()[1] for line in log.read_text().splitlines())
+    assert first == second != third and first != str(os.getpid())
 
 
 # Progress

@@ -38,7 +38,7 @@ def fit_line(config, context):
     raise if there: <mark>."""
     if config.log:
         with open(config.log, "a") as file:
-            file.write(f"{config.seed}\n")
+            file.write(f"{config.seed} {os.getpid()}\n")
     generator = np.random.default_rng(config.seed)
     x = generator.normal(size=config.points)
     y = 3 * x + 1 + generator.normal(size=config.points)
