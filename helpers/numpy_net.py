@@ -173,9 +173,9 @@ def gradients(net: Network, x: np.ndarray, targets: np.ndarray, rules: Rules) ->
     return by_weights + [d.sum(axis=-2, keepdims=True) for d in deltas if net.biases]
 
 
-def norm(arrays: list[np.ndarray]) -> np.ndarray:
-    """Euclidean norm over all arrays together; the last two axes stay as 1."""
-    return np.sqrt(sum(np.square(a).sum(axis=(-2, -1), keepdims=True) for a in arrays))
+def weight_square(a: np.ndarray, d: np.ndarray, biases: bool) -> np.ndarray:
+    """Sum of squares of a layer's gradient d^T a (and sum of d, for biases), without forming it: (..., 1, 1)."""
+    return ((a @ a.swapaxes(-1, -2) + biases) * (d @ d.swapaxes(-1, -2))).sum(axis=(-2, -1), keepdims=True)
 
 
 def train_block(net: Network, x, targets, lr, batch_size: int, rules: Rules) -> None:
@@ -193,11 +193,11 @@ def train_block(net: Network, x, targets, lr, batch_size: int, rules: Rules) -> 
         rows = slice(start, start + batch_size)
         now = z[..., rows, :] - products[rows, :start] @ moves[..., :start, :] if start else z[..., rows, :]
         outputs = net.forward(now, rules.shift)
-        error = output_error(outputs[-1], targets[rows], rules.delta)
-        rate = lr / error.shape[-2] if rules.reduction == "mean" else lr
+        count = now.shape[-2] if rules.reduction == "mean" else 1
+        deltas = backward(net, outputs, output_error(outputs[-1], targets[rows], rules.delta) * (lr / count))
         if rules.clip_norm is not None:
-            rate = rate * np.minimum(1, rules.clip_norm / norm(gradients(net, x[rows], targets[rows], rules)))
-        deltas = backward(net, outputs, error * rate)
+            squares = [weight_square(a, d, bool(net.biases)) for a, d in zip([x[rows], *outputs], deltas)]
+            deltas = [d * np.minimum(1, rules.clip_norm * lr / np.sqrt(sum(squares))) for d in deltas]
         moves[..., rows, :] = deltas[0]
         for i in range(1, len(deltas)):
             net.update(i, outputs[i - 1], deltas[i])
@@ -207,9 +207,9 @@ def train_block(net: Network, x, targets, lr, batch_size: int, rules: Rules) -> 
 def train_epoch(net: Network, images, labels, order, *, lr, batch_size: int, rules: Rules) -> None:
     """One pass over images (n, ...) and integer labels (n,) in the given order; lr: a number, or one per network."""
     lr, one_hot = np.asarray(lr, net.dtype)[..., None, None], np.eye(net.classes, dtype=net.dtype)
-    steps = 1 if rules.clip_norm is not None else max(1, BLOCK // batch_size)  # clipping needs each step's weights
-    for first in range(0, len(order), steps * batch_size):
-        index = order[first : first + steps * batch_size]
+    block = batch_size * max(1, BLOCK // batch_size)
+    for first in range(0, len(order), block):
+        index = order[first : first + block]
         with np.errstate(all="ignore"):  # divergence is a result here, not an accident
             train_block(net, pixels(images[index], net.dtype), one_hot[labels[index]], lr, batch_size, rules)
 

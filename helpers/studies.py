@@ -94,7 +94,7 @@ def _measure(net, config, train, test) -> tuple[dict, np.ndarray]:
     x, y = numpy_net.pixels(train[0][:PROBE], net.dtype), np.eye(net.classes, dtype=net.dtype)[train[1][:PROBE]]
     mean = replace(config, shift="row", reduction="mean")  # comparable across batch sizes and rules
     with np.errstate(all="ignore"):
-        size = numpy_net.norm(numpy_net.gradients(net, x, y, mean)).item()
+        size = math.sqrt(sum(float(np.square(g).sum()) for g in numpy_net.gradients(net, x, y, mean)))
     seen, watched = numpy_net.evaluate(net, *train), numpy_net.evaluate(net, *test)
     row = {f"train_{name}": float(seen[name]) for name in ("loss", "accuracy")}
     row |= {f"test_{name}": float(watched[name]) for name in ("loss", "accuracy")}

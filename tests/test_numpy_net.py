@@ -124,7 +124,11 @@ def test_classic_lists_and_growing_arrays_hold_the_same_numbers():
     assert grown == listed
 
 
-@pytest.mark.parametrize("rules", [Rules(dtype="float64"), Rules(**PUBLISHED)], ids=["exact", "published"])
+@pytest.mark.parametrize(
+    "rules",
+    [Rules(dtype="float64"), Rules(**PUBLISHED), Rules(dtype="float64", clip_norm=0.1)],
+    ids=["exact", "published", "clipped"],
+)
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_block_of_steps_equals_step_by_step(rules, batch_size, monkeypatch):
     images, labels = pictures(203)
@@ -155,14 +159,26 @@ def test_stacked_learning_rates_equal_one_by_one(batch_size):
         assert (together["predictions"][i] == alone["predictions"]).all()
 
 
-def test_clipping_limits_each_step_of_each_stacked_network():
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_clipping_limits_each_step_of_each_stacked_network(reduction):
     images, labels = pictures(64)
-    rules, rates = Rules(dtype="float64", clip_norm=0.25), np.array([0.5, 0.001])
+    rules, rates = Rules(dtype="float64", clip_norm=0.25, reduction=reduction), np.array([0.5, 0.001])
     net = Network(ARCHITECTURES[1], dtype="float64", copies=2)
     before = [p.copy() for p in net.parameters]
     numpy_net.train_epoch(net, images, labels, np.arange(64), lr=rates, batch_size=64, rules=rules)
-    moved = numpy_net.norm([after - start for after, start in zip(net.parameters, before)]).ravel()
-    np.testing.assert_allclose(moved, rates * 0.25, rtol=1e-9)
+    squares = [np.square(after - start).sum(axis=(-2, -1)) for after, start in zip(net.parameters, before)]
+    np.testing.assert_allclose(np.sqrt(sum(squares)), rates * 0.25, rtol=1e-9)
+
+
+@pytest.mark.parametrize("biases", [True, False])
+def test_clipping_measures_the_norm_of_the_whole_gradient(biases):
+    x, _, targets = sample()
+    net, rules = Network(MIXED, dtype="float64", biases=biases), Rules(dtype="float64", biases=biases)
+    expected = sum(np.square(g).sum() for g in numpy_net.gradients(net, x, targets, rules))
+    outputs = net.forward(net.affine(0, x))
+    deltas = numpy_net.backward(net, outputs, numpy_net.output_error(outputs[-1], targets, rules.delta) / len(x))
+    squares = [numpy_net.weight_square(a, d, biases) for a, d in zip([x, *outputs], deltas)]
+    assert sum(squares).item() == pytest.approx(expected)
 
 
 def test_sum_is_the_mean_times_the_batch():
@@ -360,15 +376,20 @@ def test_published_batch_128_dies_at_once_at_a_rate_of_a_tenth_and_the_exact_jac
 
 @pytest.mark.realdata
 @pytest.mark.slow
-def test_published_rates_above_a_thousandth_explode_at_batch_128_and_which_removals_save_them(fashion):
-    for lr in (0.1, 0.01, 0.005):
-        assert np.isnan(published_run(fashion, epochs=30, lr=lr)[-1]["loss"])
-    for defect in ({"biases": True}, {"reshuffle": True}):  # innocent ones
-        assert np.isnan(published_run(fashion, epochs=12, lr=0.01, **defect)[-1]["loss"])
+@pytest.mark.parametrize("lr, epochs", [(0.1, 12), (0.01, 14), (0.005, 25)])
+def test_published_rates_above_a_thousandth_explode_at_batch_128(fashion, lr, epochs):
+    assert np.isnan(published_run(fashion, epochs=epochs, lr=lr)[-1]["loss"])
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_which_defects_removed_let_a_rate_of_a_hundredth_train(fashion):
+    for innocent in ({"biases": True}, {"reshuffle": True}):
+        assert np.isnan(published_run(fashion, epochs=12, lr=0.01, **innocent)[-1]["loss"])
     vanished = published_run(fashion, epochs=12, lr=0.01, shift="row")[-1]  # finite now, and dead
     assert vanished["accuracy"] == pytest.approx(0.1, abs=0.01) and vanished["saturated_share"] > 0.9
     assert published_run(fashion, epochs=12, lr=0.01, delta="squared")[-1]["accuracy"] > 0.84
-    assert np.isfinite(published_run(fashion, epochs=12, lr=0.01, reduction="mean")[-1]["loss"])
+    assert published_run(fashion, epochs=12, lr=0.01, reduction="mean")[-1]["accuracy"] > 0.5
 
 
 @pytest.mark.realdata
@@ -379,12 +400,11 @@ def test_published_accuracy_at_30_epochs(fashion):
 
 @pytest.mark.realdata
 @pytest.mark.slow
-def test_published_batch_1_sweep_in_one_pass(fashion):
-    rates = [0.1, 0.01, 0.005, 0.001]
-    last = published_run(fashion, epochs=25, lr=rates, batch_size=1, copies=4)[-1]
-    np.testing.assert_allclose(last["accuracy"][:3], 0.1, atol=0.01)
-    assert (last["saturated_share"][:3] > 0.9).all()  # the vanishing kind, not the infinite one
-    assert last["accuracy"][3] > 0.8 and last["saturated_share"][3] < 0.1
+def test_published_batch_1_saturates_at_a_rate_of_a_tenth_in_one_pass_with_a_thousandth(fashion):
+    last = published_run(fashion, epochs=6, lr=[0.1, 0.001], batch_size=1, copies=2)[-1]
+    assert last["accuracy"][0] == pytest.approx(0.1, abs=0.01)
+    assert last["saturated_share"][0] > 0.9 and np.isfinite(last["loss"][0])  # the vanishing kind
+    assert last["accuracy"][1] > 0.75 and last["saturated_share"][1] < 0.1
 
 
 @pytest.mark.slow
