@@ -21,8 +21,8 @@ FLOORS = """
 base
 dependencies records parameters markup verdicts new_study
 device models optimisers numpy_net pictures figures analysis decoders progress
-data claims page epoch engine worker runner upkeep trials
-recipes sources training regression grid studies
+data claims page ledger epoch engine worker runner upkeep trials
+recipes sources training regression grid studies ours
 course_tools classic
 report report.check report.facts report.readback report.pieces report.seal report.export report.index report.submission
 report.freshness report.outcome report.console report.kernel report.run report.housekeeping report.verify
@@ -117,7 +117,8 @@ def test_notebooks_keep_to_the_house_style(path):
     assert f'mu.begin("{path.stem}", globals())' in code[1].source
     assert code[-1].source.strip().endswith("page.finish()")
     for cell in code:
-        assert len(cell.source.splitlines()) <= 12, f"{cell.id} is longer than 12 lines"
+        short = len(cell.source.splitlines()) <= 12 or cell is code[0]  # parameters are a list, one a line
+        assert short, f"{cell.id} is longer than 12 lines"
         assert not [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.ClassDef)]
 
 
