@@ -20,7 +20,7 @@ MEANING = {  # every hyper-parameter, in the order in which a reader asks for th
     "dropout": "rate after each MLP",
     "initialiser": "first weights; default is PyTorch's",
     "normalise": "inputs by mean and deviation of the training part",
-    "augment": "changes of the training images, drawn anew in each epoch",
+    "augment": "changes of the training images, epoch by epoch",
     "train_limit": "training images at most; none is all",
     "epochs": "passes over the training part",
     "batch_size": "images per step",
