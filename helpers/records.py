@@ -15,10 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers import base
-from helpers.base import CourseworkError
-from helpers.dependencies import source_hash
-
-__all__ = ["arrays", "canonical", "checkpoint_path", "key", "read", "source_hash", "write"]
+from helpers.dependencies import source_hash as source_hash  # of a trial function's module: `records.source_hash`
 
 
 class DamagedRecord(UserWarning):
@@ -31,16 +28,15 @@ def complete(config) -> dict:
     Raises CourseworkError for a config that is not a frozen dataclass or holds anything but finite
     numbers, strings, bools, None, lists, tuples and dicts.
     """
-    name = type(config).__name__
     if not (dataclasses.is_dataclass(config) and config.__dataclass_params__.frozen):
-        raise CourseworkError(f"a trial's config must be a frozen dataclass, not {name}")
+        raise base.CourseworkError(f"a trial's config must be a frozen dataclass, not {config!r}")
     values = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         try:
             values[field.name] = json.loads(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError) as error:
-            raise CourseworkError(f"config {name}.{field.name} = {value!r}: {error}") from error
+            raise base.CourseworkError(f"config field {field.name} = {value!r}: {error}") from error
     return values
 
 
@@ -50,12 +46,8 @@ def canonical(config) -> dict:
     Fields whose default a factory makes are always kept: it may read the environment.
     Raises CourseworkError as `complete` does.
     """
-    default = {field.name: field.default for field in dataclasses.fields(config)}
-    return {
-        name: value
-        for name, value in complete(config).items()
-        if default[name] is dataclasses.MISSING or value != base.plain(default[name])
-    }
+    default = {field.name: base.plain(field.default) for field in dataclasses.fields(config)}
+    return {name: value for name, value in complete(config).items() if (name, value) not in default.items()}
 
 
 def key(function, config) -> str:
@@ -67,7 +59,7 @@ def key(function, config) -> str:
 def qualified_name(thing) -> str:
     """The module and name of a function or class; CourseworkError if workers cannot import it."""
     if "<" in thing.__qualname__ or thing.__module__ == "__main__":
-        raise CourseworkError(f"workers cannot import {thing.__qualname__}; move it from the notebook into a module")
+        raise base.CourseworkError(f"workers cannot import {thing.__qualname__}; move it from here into a module")
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
@@ -84,9 +76,8 @@ def unpack_labels(text: str) -> np.ndarray:
     """The uint8 labels (N,) that `pack_labels` wrote."""
     bits, count, code = text.split(":")
     packed = np.frombuffer(base64.b64decode(code), np.uint8)
-    if bits == "4":
-        packed = np.stack([packed >> 4, packed & 15], 1).ravel()
-    return packed[: int(count)].copy()
+    halves = np.stack([packed >> 4, packed & 15], 1).ravel()
+    return (halves if bits == "4" else packed)[: int(count)].copy()
 
 
 def read(study: str, key: str, source: str | None = None) -> dict | None:
@@ -120,10 +111,9 @@ def load(path: Path) -> dict | None:
         if not path.exists():
             return None
         intact = False
-    if intact:
-        return record
-    warnings.warn(f"damaged record, counts as not trained: {path}", DamagedRecord, stacklevel=2)
-    return None
+    if not intact:
+        warnings.warn(f"damaged record, counts as not trained: {path}", DamagedRecord, stacklevel=2)
+    return record if intact else None
 
 
 def checksum(record: dict) -> str:
@@ -170,18 +160,14 @@ def packed(suffix: str, content: dict | bytes | None) -> bytes | None:
 
 def arrays(study: str, key: str) -> dict[str, np.ndarray]:
     """The arrays beside a record. Raises CourseworkError where they are absent or damaged."""
-    with np.load(_beside(study, key, "npz")) as file:
+    with np.load(checkpoint_path(study, key, "npz")) as file:
         return dict(file)
 
 
-def checkpoint_path(study: str, key: str) -> Path:
-    """The file of a trial's weights (torch.save). Raises CourseworkError as `arrays` does."""
-    return _beside(study, key, "pt")
-
-
-def _beside(study: str, key: str, suffix: str) -> Path:
+def checkpoint_path(study: str, key: str, suffix: str = "pt") -> Path:
+    """The file of a trial's weights (torch.save of a state_dict). Raises CourseworkError as `arrays` does."""
     for path in (root / study / f"{key}.{suffix}" for root in roots()):
         record = load(path.with_suffix(".json")) or {"files": {}}
         if path.is_file() and sha256(path.read_bytes()) == record["files"].get(suffix):
             return path
-    raise CourseworkError(f"no intact {key}.{suffix} in study {study}; train again with FRESH=1")
+    raise base.CourseworkError(f"no intact {key}.{suffix} in study {study}; train again with FRESH=1")

@@ -81,7 +81,7 @@ def test_a_default_from_the_environment_stays_in_the_key(monkeypatch):
 
 @pytest.mark.parametrize(
     ("config", "words"),
-    [(Config(lr=float("nan")), "Config.lr"), (Config(log=Path("x")), "Config.log"), ({"lr": 1}, "frozen dataclass")],
+    [(Config(lr=float("nan")), "field lr"), (Config(log=Path("x")), "field log"), ({"lr": 1}, "frozen dataclass")],
 )
 def test_configs_that_are_not_plain_are_refused(config, words):
     with pytest.raises(CourseworkError, match=words):
