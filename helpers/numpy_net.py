@@ -204,10 +204,13 @@ def train_block(net: Network, x, targets, lr, batch_size: int, rules: Rules) -> 
     net.update(0, x, moves)
 
 
-def train_epoch(net: Network, images, labels, order, *, lr, batch_size: int, rules: Rules) -> None:
-    """One pass over images (n, ...) and integer labels (n,) in the given order; lr: a number, or one per network."""
+def train_epoch(net: Network, images, labels, order, *, lr, batch_size: int, rules: Rules, block=BLOCK) -> None:
+    """One pass over images (n, ...) and integer labels (n,) in the given order; lr: a number, or one per network.
+
+    block: samples per train_block, rounded down to whole batches; 1 is step by step.
+    """
     lr, one_hot = np.asarray(lr, net.dtype)[..., None, None], np.eye(net.classes, dtype=net.dtype)
-    block = batch_size * max(1, BLOCK // batch_size)
+    block = batch_size * max(1, block // batch_size)
     for first in range(0, len(order), block):
         index = order[first : first + block]
         with np.errstate(all="ignore"):  # divergence is a result here, not an accident
