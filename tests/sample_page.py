@@ -1,6 +1,7 @@
 """A small executed notebook with everything that a page can hold, made without a kernel, for the tests of report/."""
 
 import base64
+import functools
 import io
 from pathlib import Path
 
@@ -85,12 +86,12 @@ def predictions(seeds: int = 3):
     return labels, runs, [float((run == labels).mean()) for run in runs]
 
 
-def figure_output(alt="Training loss falls from 0.81 to 0.42 in three epochs.", name="loss", caption=None):
-    """An image output as page.show makes it."""
+@functools.cache
+def _drawing(name: str) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 3.4), dpi=110)
+    figure = Figure(figsize=(7, 3.4), dpi=110, layout="tight")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.plot([1, 2, 3], [0.81, 0.52, 0.42], label="training")
@@ -99,11 +100,16 @@ def figure_output(alt="Training loss falls from 0.81 to 0.42 in three epochs.", 
     axes.legend()
     file = io.BytesIO()
     figure.savefig(file, format="png")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def figure_output(alt="Training loss falls from 0.81 to 0.42 in three epochs.", name="loss"):
+    """An image output as page.show makes it."""
     data = "epoch,training,validation\n1,0.81,0.72\n2,0.52,0.55\n3,0.42,0.49\n"
-    about = {"caption": caption or f"The {name} of both parts, epoch by epoch.", "data": data}
+    about = {"caption": f"The {name} of both parts, epoch by epoch.", "data": data}
     about |= {"alt": alt} if alt is not None else {}
-    png = base64.b64encode(file.getvalue()).decode()
-    return new_output("display_data", {"image/png": png, "text/plain": "figure"}, metadata={"image/png": about})
+    content = {"image/png": _drawing(name), "text/plain": "figure"}
+    return new_output("display_data", content, metadata={"image/png": about})
 
 
 def caption_output(text="*The loss of both parts, epoch by epoch.*"):

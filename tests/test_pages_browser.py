@@ -14,6 +14,8 @@ from axe_playwright_python.sync_playwright import Axe
 from nbconvert import HTMLExporter
 from playwright.sync_api import sync_playwright
 
+from helpers.report import index
+
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 BUILT = sorted(Path(os.environ["COURSEWORK_PAGES"]).glob("*.html")) if "COURSEWORK_PAGES" in os.environ else []
@@ -31,11 +33,20 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="module", params=["sample", *(path.name for path in BUILT)])
-def file(request, tmp_path_factory):
-    if request.param != "sample":
-        return next(path for path in BUILT if path.name == request.param)
-    return sample_page.page(tmp_path_factory.mktemp("pages"))
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The sample and an index over it."""
+    folder = tmp_path_factory.mktemp("reports") / "smoke"
+    folder.mkdir()
+    sample_page.page(folder)
+    return folder, index.write_index(folder, [sample_page.STATE])
+
+
+@pytest.fixture(scope="module", params=["sample", "index", *(path.name for path in BUILT)])
+def file(request, made):
+    if request.param == "sample":
+        return made[0] / "task4_training.html"
+    return made[1] if request.param == "index" else next(path for path in BUILT if path.name == request.param)
 
 
 class View:
@@ -72,15 +83,16 @@ def test_nothing_is_requested_and_nothing_complains(chromium, file):
         assert view.page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_nothing(chromium, file, scheme, width):
+@pytest.mark.parametrize(("scheme", "width", "opened"), [
+    ("light", 1280, False), ("light", 360, True), ("dark", 1280, True), ("dark", 360, False),
+])  # fmt: skip
+def test_axe_finds_nothing(chromium, file, scheme, width, opened):
     with View(chromium, file, width, color_scheme=scheme) as view:
+        if opened:
+            view.page.evaluate(OPEN_ALL)
         assert violations(view.page) == []
-        view.page.evaluate(OPEN_ALL)
-        assert violations(view.page) == []
-        dark = view.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 27)"
-        assert dark == (scheme == "dark")
+        paper = view.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (paper == "rgb(21, 24, 27)") == (scheme == "dark")
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -125,9 +137,8 @@ def test_every_link_of_the_contents_leads_to_a_heading(chromium, file):
 def test_print_opens_every_fold(chromium, file):
     with View(chromium, file) as view:
         view.page.emulate_media(media="print")
-        heights = (
-            "[...document.querySelectorAll('details > *:not(summary, .small)')].map(e => e.getBoundingClientRect().height)"
-        )
+        folded = "[...document.querySelectorAll('details > *:not(summary, .small)')]"
+        heights = f"{folded}.map(part => part.getBoundingClientRect().height)"
         assert all(height > 5 for height in view.page.evaluate(heights))
         assert view.page.evaluate("document.documentElement.scrollWidth") <= 1280
         assert view.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
@@ -150,6 +161,13 @@ def test_landmarks_and_headings(chromium, file):
         levels = view.page.eval_on_selector_all("h1,h2,h3,h4,h5,h6", "all => all.map(h => +h.tagName[1])")
         assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
         assert view.page.eval_on_selector_all("[id]", "all => all.length == new Set(all.map(e => e.id)).size")
+
+
+def test_the_marking_sheet_is_one_page_to_print(chromium, made):
+    with View(chromium, index.write_marking_sheet(made[0])) as view:
+        assert violations(view.page) == []
+        assert (view.requests, view.errors) == ([], [])
+        assert len(re.findall(rb"/Type ?/Page\b", view.page.pdf(format="A4"))) == 1
 
 
 def compare(browser, notebook: Path, ours: Path, folder: Path) -> list[tuple[str, int, int]]:

@@ -62,22 +62,23 @@ def _absent(state):
 
 def _line(page, rubric):
     """One row of the index: a page, its standing, and the results that speak for it."""
-    run, task = page["run"], next((task for task in rubric["tasks"] if task["page"] == page["name"]), {})
+    run, patterns = page["run"], {task["page"]: task.get("evidence", HEADLINES) for task in rubric["tasks"]}
+    patterns = (patterns | rubric["evidence"]).get(page["name"], HEADLINES)
     return {
         "name": page["name"],
         "title": run.get("title") or page["name"],
         "exists": bool(page["text"]),
         "status": run.get("status") or "not known",
         "took": duration(run.get("duration_s")),
-        "evidence": evidence(page["results"], task.get("evidence", HEADLINES)),
+        "evidence": evidence(page["results"], patterns),
     }
 
 
 def _result(pages, key):
-    """The result behind a full key such as study_a.a1.test_accuracy, and its page's name."""
+    """(result behind a full key such as study_a.a1.test_accuracy, name of its page), or (None, "") without it."""
     short, _, inner = key.partition(".")
     for name, page in pages.items():
-        if name == short or name.startswith(f"{short}_"):
+        if page["text"] and (name == short or name.startswith(f"{short}_")):
             return page["results"].get(inner), name
     return None, ""
 
@@ -120,9 +121,9 @@ def _facts(states, run):
     complete = sum(state.get("status") == "complete" for state in states)
     total = sum(state.get("duration_s") or 0 for state in states)
     last = max((state for state in states if state.get("started")), key=lambda s: str(s["started"]), default={})
-    authors = {state.get("author"): None for state in states if state.get("author")}
-    whole = {**last, "status": f"{complete} of {len(states)} pages complete", "budget": run["budget"], "changed": {}}
-    return facts({**whole, "data": run["data"], "duration_s": total, "author": ", ".join(authors)})
+    authors = ", ".join(dict.fromkeys(state["author"] for state in states if state.get("author")))
+    about = {"status": f"{complete} of {len(states)} pages complete", "budget": run["budget"], "data": run["data"]}
+    return facts({**last, **about, "duration_s": total, "author": authors, "changed": {}})
 
 
 def _banners(states, run):
@@ -188,6 +189,5 @@ def write_submission(folder: Path) -> Path:
             entry.external_attr, entry.create_system = 0o644 << 16, 3
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
     temporary.replace(target)
-    code = hashlib.sha256(target.read_bytes()).hexdigest()
-    print(f"{target}: {len(files)} files, {target.stat().st_size / 1e6:.1f} MB\nSHA-256 {code}")
+    print(f"{target}: {len(files)} files\nSHA-256 {hashlib.sha256(target.read_bytes()).hexdigest()}")
     return target

@@ -12,6 +12,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from helpers.base import CourseworkError
 
 FIRST, LAST, WIDEST = 30, 10, 2000  # lines kept of a long printout, characters of a long line
+SENTENCE = 30  # characters of a cell that makes its column a wide one on a narrow screen
 PROGRESS = r"\d+%\||\d+(\.\d+)?\s?(it/s|s/it)"
 NUMBER = r"[-−+<>~±×%\s\d.,]*\d[-−+±×%\s\d.,e]*"
 
@@ -57,7 +58,7 @@ class _Renderer(IPythonRenderer):
             formula = self._mathml.convert_with_local_state(tex, displaystyle=display)
         except LatexError as error:
             reason = re.sub(r"^\d+: ", "", str(error)).rstrip(".")
-            raise CourseworkError(f"{self.where}: formula {' '.join(tex.split())!r}: {reason}") from None
+            raise CourseworkError(f"{self.where}: formula {' '.join(tex.split())}: {reason}") from None
         group = '<div class="math" role="group" aria-label="formula" tabindex="0">{}</div>'
         return group.format(formula) if display else formula
 
@@ -75,43 +76,60 @@ class _Renderer(IPythonRenderer):
 
 
 class Tables:
-    """Gives every table what page.table gives its own: a caption, scopes, numbers to the right, a place to scroll."""
+    """Gives every table of a page a numbered caption, scopes, numbers to the right, and a place to scroll."""
 
     def __init__(self):
         self.count = 0
 
     def mend(self, html: str) -> str:
-        """`html` with each table numbered and wrapped in a focusable region; one row a line."""
+        """`html` with its tables mended; each row on a line of its own, so that check.py can name the line."""
         if "<table" not in html:
             return html
         soup = BeautifulSoup(html, "html.parser")
         for style in soup("style"):
-            style.decompose()  # a Styler's own colours know nothing of dark mode
+            if "#T_" in style.text:  # pandas' own colours know nothing of dark mode
+                style.decompose()
         for table in soup("table"):
-            self._mend(soup, table)
+            self.count += 1
+            _clean(table)
+            _label(soup, table, self.count)
         return re.sub(r"(</tr>|<tbody>|</thead>)(?!\n)", r"\1\n", str(soup))
 
-    def _mend(self, soup, table):
-        self.count += 1
-        for tag in [table, *table(True)]:
-            numeric = "right" in tag.get("style", "") or bool({"num", "number"} & {*tag.get("class", [])})
-            numeric |= tag.name == "td" and bool(re.fullmatch(NUMBER, tag.text.strip()))
-            tag.attrs = {k: v for k, v in tag.attrs.items() if k in ("scope", "colspan", "rowspan", "id", "href")}
-            if numeric:
-                tag["class"] = "num"
-        for cell in table("th"):
-            if not cell.text.strip():
-                cell.name, cell.attrs = "td", {}
-            elif not cell.get("scope"):
-                cell["scope"] = "col" if cell.find_parent("thead") else "row"
-        caption = table.caption or soup.new_tag("caption")
-        number = soup.new_tag("b")
-        number.string = f"Table {self.count}."
-        caption.insert(0, number, " ")
-        table.insert(0, caption)
-        wide = " wide" * any(len(row(["td", "th"])) > 8 for row in table("tr"))
-        region = {"class": "table" + wide, "role": "region", "tabindex": "0", "aria-label": caption.get_text()}
-        table.wrap(soup.new_tag("div", attrs=region))
+
+def _clean(table):
+    """Scopes, classes and nothing else; columns of numbers to the right, with their heading."""
+    rows = [row(["td", "th"]) for row in table("tr")]
+    even = len({len(row) for row in rows}) == 1
+    groups = [(column, column[1:]) for column in zip(*rows)] if even else [([cell], [cell]) for cell in table("td")]
+    for cells, body in groups:
+        texts = [cell.text.strip() for cell in body if cell.text.strip(" –\n")]
+        if 2 * sum(bool(re.fullmatch(NUMBER, text)) for text in texts) > len(texts):
+            for cell in cells:
+                cell["class"] = [*cell.get("class", []), "num"]
+        elif even and any(len(text) > SENTENCE for text in texts):
+            cells[0]["class"] = [*cells[0].get("class", []), "long"]
+    for tag in [table, *table(True)]:
+        kept = ("scope", "colspan", "rowspan", "id", "href", "class")
+        tag.attrs = {k: v for k, v in tag.attrs.items() if k in kept or k.startswith("data-")}
+        tag["class"] = [name for name in tag.get("class", []) if name not in ("dataframe", "number")]
+        if not tag["class"]:
+            del tag["class"]
+    for cell in table("th"):
+        if not cell.text.strip():
+            cell.name, cell.attrs = "td", {}
+        elif not cell.get("scope"):
+            cell["scope"] = "col" if cell.find_parent("thead") else "row"
+
+
+def _label(soup, table, number):
+    """A caption that begins with the table's number, and the region that scrolls."""
+    caption, mark = table.caption or soup.new_tag("caption"), soup.new_tag("b")
+    mark.string = f"Table {number}."
+    caption.insert(0, mark, " ")
+    table.insert(0, caption)
+    wide = " wide" * any(len(row(["td", "th"])) > 8 for row in table("tr"))
+    region = {"class": "table" + wide, "role": "region", "tabindex": "0", "aria-label": caption.get_text().strip()}
+    table.wrap(soup.new_tag("div", attrs=region))
 
 
 class Prose:

@@ -32,10 +32,10 @@ def read_pages(folder: Path) -> dict[str, dict]:
 
 
 def load_rubric() -> dict:
-    """notebooks/rubric.yaml: tasks (a list) and headline; both empty where the file is absent."""
+    """notebooks/rubric.yaml: tasks (a list), evidence and headline; empty where the file is absent."""
     path = base.NOTEBOOKS / "rubric.yaml"
     rubric = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {"tasks": [], "headline": {}, **(rubric or {})}
+    return {"tasks": [], "headline": {}, "evidence": {}, **(rubric or {})}
 
 
 def render(template: str, **content) -> str:

@@ -1,0 +1,211 @@
+"""index.py: the index of a build, the marking sheet, and the archive to hand in."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import sample_page
+import yaml
+from bs4 import BeautifulSoup
+
+from helpers import base
+from helpers.base import CourseworkError
+from helpers.report import check, index
+from helpers.report.readback import evidence, in_words, load_rubric, read_pages
+
+
+def result(value, std=None, n=1, **more):
+    return {"value": value, "std": std, "n": n, "values": [value], "unit": "", "share": 1.0, "statuses": [], **more}
+
+
+RESULTS = {
+    "task1_data_loaders": {"learning_images": result(54000), "test_images": result(10000)},
+    "task5_final_accuracy": {"loss": result(0.3)},
+    "study_a_sgd_sweep": {"a1.test_accuracy": result(0.8563, 0.004, 5), "a4.test_accuracy": result(None, n=0)},
+    "summary": {"claims.not_reproduced": result(41), "claims.reproduced": result(151), "claims.exceeded": result(3)},
+}
+
+
+def build(folder):
+    """Four exported pages, one that failed, one that never ran; returns the states of all."""
+    states = []
+    for name, results in RESULTS.items():
+        content = sample_page.cells(sample_page.bundle(results={**sample_page.bundle()["results"], **results}))
+        sample_page.page(folder, name, content=content, title=name.replace("_", " ").title())
+        states.append({**sample_page.STATE, "notebook": name, "title": name.replace("_", " ").title()})
+    failed = {
+        "notebook": "study_b_deep_patch_mlp",
+        "status": "failed",
+        "reason": "code cell 7: ValueError",
+        "author": "",
+    }
+    sample_page.page(folder, failed["notebook"], **failed)
+    never = {
+        "notebook": "study_f_cifar10",
+        "title": "Study F",
+        "status": "not run",
+        "reason": "no CIFAR-10",
+        "budget": "standard",
+    }
+    return [*states, {**sample_page.STATE, **failed}, never]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reports") / "standard"
+    folder.mkdir()
+    states = build(folder)
+    path = index.write_index(folder, states)
+    return folder, states, BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def rows(soup, label):
+    table = soup.find(attrs={"aria-label": label}).table
+    return [[" ".join(cell.text.split()) for cell in row(["th", "td"])] for row in table("tr")][1:]
+
+
+def test_tasks_and_studies_show_their_evidence(built):
+    _, _, soup = built
+    assert rows(soup, "Tasks") == [
+        ["Task1 Data Loaders", "learning images 54,000 test images 10,000", "complete", "3 min 5 s"],
+        ["Task5 Final Accuracy", "test accuracy 0.906 ± 0.010 (n = 3)", "complete", "3 min 5 s"],
+    ]
+    studies = rows(soup, "Studies")
+    assert studies[0][1] == "a1, test accuracy 0.8563 ± 0.0040 (n = 5) a4, test accuracy –"
+    assert [row[2] for row in studies] == ["complete", "failed", "not run"]
+    assert rows(soup, "Other pages")[0][0] == "Summary"
+    links = {a["href"] for a in soup.main("a")}
+    assert {f"{name}.html" for name in RESULTS} | {"check.py"} <= links
+    assert "study_f_cifar10.html" not in links
+
+
+def test_what_is_unfinished_is_said_above_the_title(built):
+    _, _, soup = built
+    notes = [note.text for note in soup.header(role="note")]
+    assert notes == [
+        "Task 4: training is marked “failed”: code cell 7: ValueError.",
+        "Study F is marked “not run”: no CIFAR-10.",
+    ]
+    assert "4 of 6 pages complete" in soup.header.text
+    assert "A. Student" in soup.header.text
+
+
+def test_our_numbers_stand_beside_the_reports(built):
+    _, _, soup = built
+    table = rows(soup, "Ours against the reports")
+    assert table[0] == ["Report A", "best accuracy of all its settings", "0.8603", "0.8563 ± 0.0040 (n = 5)", "-0.4"]
+    assert table[1][2:] == ["90.05 %", "not run", "–"]
+    assert table[-1][0] == "Ours"
+    assert len(table) == 7
+
+
+def test_every_claim_of_the_headline_exists():
+    claims = yaml.safe_load((base.CHECKOUT / "notebooks/claims.yaml").read_text(encoding="utf-8"))["claims"]
+    rubric = load_rubric()
+    assert set(rubric["headline"]["claims"]) <= {claim["id"] for claim in claims}
+    assert sum(task["weight"] for task in rubric["tasks"]) == 100
+    assert len(rubric["tasks"]) == 5
+
+
+def test_the_ledger_is_counted_in_its_order(built):
+    _, _, soup = built
+    counts = [(item.dt.text, item.dd.text) for item in soup.find(class_="counts")("div")]
+    assert counts == [("reproduced", "151"), ("exceeded", "3"), ("not reproduced", "41")]
+
+
+def test_an_index_of_nothing_and_of_everything_stale(tmp_path):
+    empty = index.write_index(tmp_path, [])
+    assert "0 of 0 pages complete" in empty.read_text(encoding="utf-8")
+    state = {"notebook": "task2_model", "status": "stale", "budget": "standard"}
+    assert "marked “stale”" in index.write_index(tmp_path, {"task2_model": state}).read_text(encoding="utf-8")
+
+
+def test_smoke_and_stand_in_are_announced(tmp_path):
+    folder = tmp_path / "smoke"
+    folder.mkdir()
+    state = {**sample_page.STATE, "data": [{"name": "digits28", "title": "Digits", "standin": True}]}
+    text = index.write_index(folder, [state]).read_text(encoding="utf-8")
+    assert "Stand-in data: no number here" in text
+    assert "Smoke budget" in text
+
+
+def test_the_index_passes_its_own_check(built, capsys):
+    folder, _, _ = built
+    command = [sys.executable, "-I", "-S", str(folder / "check.py"), *map(str, sorted(folder.glob("*.html")))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("untouched since export") == 6
+
+
+def test_a_page_exported_again_is_not_the_one_in_the_index(built, tmp_path, capsys):
+    folder = shutil.copytree(built[0], tmp_path / "standard")
+    sample_page.page(folder, "summary", author="Somebody else")
+    assert check.main([str(path) for path in sorted(folder.glob("*.html"))]) == 1
+    assert "summary.html: REFUTED" in capsys.readouterr().out
+
+
+def test_reading_pages_leaves_others_out(built, tmp_path):
+    folder = shutil.copytree(built[0], tmp_path / "standard")
+    (folder / "notes.html").write_text("<p>mine</p>")
+    (folder / "cut.html").write_bytes((folder / "summary.html").read_bytes()[:999])
+    (folder / "binary.html").write_bytes(b"\xff\xfe")
+    pages = read_pages(folder)
+    assert set(pages) == {*RESULTS, "study_b_deep_patch_mlp"}
+    assert pages["summary"]["results"]["claims.reproduced"]["value"] == 151
+
+
+def test_evidence_by_pattern_and_without():
+    results = {"b.test_accuracy": result(0.5), "a": result(1), "c": result(0.123456), "d": result(2), "e": result(3)}
+    assert evidence(results, ["c", "?"]) == [("c", "0.1235"), ("a", "1"), ("d", "2"), ("e", "3")]
+    assert evidence(results) == [("b.test_accuracy", "0.5")]
+    assert evidence(results, ["nothing"])[0] == ("a", "1")
+    assert in_words(result(185.25, unit="s")) == "185.2 s"
+
+
+def test_the_marking_sheet_comes_from_the_pages_alone(built, tmp_path):
+    folder = shutil.copytree(built[0], tmp_path / "standard")
+    page = folder / "task1_data_loaders.html"
+    page.write_text(page.read_text(encoding="utf-8").replace("over-fitted", "under-fitted"), encoding="utf-8")
+    path = index.write_marking_sheet(folder)
+    assert path == tmp_path / "marking-sheet-standard.html"  # beside the pages, not among them
+    sections = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")("section")
+    assert [section.h2.text.split()[-1] for section in sections] == ["10", "35", "10", "25", "20"]
+    assert "✗ no: the page is as it was exported" in sections[0].text
+    assert "learning images: 54,000" in sections[0].text
+    assert sections[0].find("a", string="Curves")["href"] == "standard/task1_data_loaders.html#curves"
+    assert "✗ no: the page is there" in sections[1].text
+    assert "✓ yes: its accuracy follows from the predictions inside" in sections[4].text
+
+
+def test_a_rubric_without_tasks_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
+    with pytest.raises(CourseworkError, match=r"rubric\.yaml has no tasks"):
+        index.write_marking_sheet(tmp_path)
+
+
+def test_the_archive_repeats_bit_for_bit(built, tmp_path, capsys):
+    codes = []
+    for name in ("a", "b"):
+        folder = shutil.copytree(built[0], tmp_path / name / "standard")
+        (folder / "task1_data_loaders.json").write_text("{}")
+        (folder / ".lock").write_text("")
+        (folder / "build.log").write_text(name)
+        path = index.write_submission(folder)
+        codes.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        assert codes[-1] in capsys.readouterr().out
+    assert codes[0] == codes[1]
+    names = zipfile.ZipFile(path).namelist()
+    assert names == sorted(names)
+    assert {"report/index.html", "report/check.py", "report/task1_data_loaders.json", "notebooks/rubric.yaml"} <= {
+        *names
+    }
+    assert not [name for name in names if name.endswith((".lock", ".log")) or "marking" in name]
+    assert check.main([str(path), "--csv"]) == 0
+
+
+def test_nothing_to_pack(tmp_path):
+    with pytest.raises(CourseworkError, match=r"has no index\.html; run `make report"):
+        index.write_submission(tmp_path)
