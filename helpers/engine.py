@@ -92,7 +92,7 @@ def threads_limited(threads: int):
 
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else None
-    with threadpool_limits(limits=threads):
+    with threadpool_limits(limits=threads), _thread_variables(threads):  # the latter if torch loads in the block
         if torch:
             torch.set_num_threads(threads)
         try:
@@ -175,7 +175,7 @@ class _Slot:
         self._pool = ProcessPoolExecutor(
             1, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(far_end,)
         )
-        with _worker_environment(threads), far_end:
+        with _thread_variables(threads), _interrupts_blocked(), far_end:
             self._future = self._pool.submit(_call, *call)  # starts the process
         return self._future
 
@@ -196,17 +196,25 @@ class _Slot:
 
 
 @contextlib.contextmanager
-def _worker_environment(threads: int):
-    """Processes started in the block size their thread pools for `threads`, and never see Ctrl-C."""
+def _thread_variables(threads: int):
+    """Libraries loaded in the block, and processes started in it, size their thread pools for `threads`."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     os.environ.update(dict.fromkeys(names, str(threads)))
     try:
         yield
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def _interrupts_blocked():
+    """Processes started in the block never see Ctrl-C; here it takes effect at the block's end."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

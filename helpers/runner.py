@@ -134,7 +134,7 @@ class Run:
             return future.result()
         except engine.LOST:
             trial.lost += 1
-            lost = CourseworkError("its worker process died twice (killed by the system? out of memory?)")
+            lost = CourseworkError("its worker was lost twice (killed by the system? out of memory?)")
             return worker.failure(lost) if trial.lost > 1 else None
         except Exception as error:  # what came back cannot be read, or a cluster gave the trial up
             return worker.failure(error)

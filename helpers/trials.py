@@ -79,8 +79,8 @@ def spot_check(function, rows, *, study, seeds=(0,)):
     """Train again the rows that have committed records and compare: one line per trial.
 
     Columns: row, seed, same (equal bits but for times), difference (again - published), published and
-    again (test_accuracy, else the first metric), comparable (equal bits can be expected: same torch,
-    processor capability, GPU, precision and source).
+    again (test_accuracy, else the first metric), comparable (equal bits can be expected: same versions,
+    processor, GPU, precision and source).
     """
     import pandas as pd
 
@@ -108,7 +108,7 @@ def used() -> list[tuple[str, str, str]]:
 
 
 def _platform(record: dict) -> list:
-    names = ("torch", "numpy", "capability", "features", "gpu", "device", "precision")
+    names = ("torch", "numpy", "processor", "capability", "features", "gpu", "device", "precision")
     return [record["source"]] + [record["provenance"].get(name) for name in names]
 
 

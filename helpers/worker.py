@@ -1,5 +1,6 @@
 """One training, in whatever process: the trial function called, timed, and its machine noted."""
 
+import contextlib
 import datetime
 import functools
 import os
@@ -95,15 +96,23 @@ def failure(error: Exception, started: str | None = None) -> dict:
 
 
 def _machine(context) -> dict:
-    """Provenance of a training; a NumPy training does not wait for torch to load."""
+    """Provenance of a training; a NumPy training does not wait for PyTorch to load."""
     if "torch" not in sys.modules:
         import numpy
 
-        versions = {"python": platform.python_version(), "numpy": numpy.__version__}
-        return versions | {"processor": platform.processor() or platform.machine()}
+        return {"python": platform.python_version(), "numpy": numpy.__version__, **_processor()}
     import torch
 
     from helpers import device
 
     features = [name for name, here in torch.cpu.get_capabilities().items() if here and name[:3] in ("avx", "amx")]
     return device.describe(device.choose(context.device)) | {"features": sorted(features)}
+
+
+def _processor() -> dict:
+    with contextlib.suppress(OSError):  # Linux
+        lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+        about = {name.strip(): value.strip() for name, _, value in lines}
+        features = [flag for flag in about.get("flags", "").split() if flag[:3] in ("avx", "amx")]
+        return {"processor": about.get("model name", platform.machine()), "features": sorted(features)}
+    return {"processor": platform.processor() or platform.machine()}

@@ -133,6 +133,10 @@ def test_seeds_and_names():
 
 
 def test_provenance(home):
+    about = trials.run(fit_line, [Config()], study="study", jobs=1)["record"][0]["provenance"]
+    assert {"python", "numpy", "processor", "features", "threads", "started", "commit"} <= set(
+        about
+    ) and "torch" not in about
     frame = trials.run(fit_torch, [Config(threads=2)], study="study", jobs=1)
     about = frame["record"][0]["provenance"]
     assert about["torch_threads"] == about["threads"] == 2 and about["precision"] == "float32"
@@ -226,7 +230,7 @@ def test_a_trial_that_kills_its_worker_twice_fails_and_the_others_go_on(home):
     rows = {"killer": Config(trouble="kill"), "other": Config()}
     frame = trials.run(fit_line, rows, study="study", seeds=2, jobs=2).set_index("row")
     assert set(frame.loc["other", "status"]) == {"ok"}
-    assert frame.loc["killer", "status"].str.startswith("failed: its worker process died twice").all()
+    assert frame.loc["killer", "status"].str.startswith("failed: its worker was lost twice").all()
 
 
 def test_ctrl_c_stops_within_5_seconds_and_keeps_what_is_finished(home, drive):
@@ -383,6 +387,25 @@ def test_a_terminal_gets_one_bar(home, monkeypatch):
     text = os.read(main, 100_000).decode()
     os.close(main)
     assert "study 2/2" in text and "examples/s" in text and "left" in text and text.count("\n") == 1
+
+
+NOTEBOOK = """
+import nbformat
+from nbclient import NotebookClient
+run = "frame = mu.run(fit_line, [Config(epochs=12, pause=0.1)], study='study', seeds=2, jobs=2, live=True, fresh=True)"
+cells = ["import helpers as mu, os; from trial_functions import Config, fit_line", run,
+         "os.environ['COURSEWORK_BUILD'] = '1'", run, "print(*frame['status'])"]
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+NotebookClient(notebook, kernel_name="python3").execute()
+print([[sorted(output.get("data", ["text"])) for output in cell.outputs] for cell in notebook.cells])
+"""
+
+
+def test_a_notebook_gets_one_bar_and_one_curve_and_a_built_page_neither(home):
+    environment = os.environ | {"PYTHONPATH": PATHS, "IPYTHONDIR": str(home)}
+    told = subprocess.run([sys.executable, "-c", NOTEBOOK], env=environment, capture_output=True, text=True, check=True)
+    bar, curve = ["application/vnd.jupyter.widget-view+json", "text/plain"], ["image/png", "text/plain"]
+    assert told.stdout == f"{[[], [bar, curve], [], [], [['text']]]}\n"
 
 
 # Stale records, recalling and looking after them
