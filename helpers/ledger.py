@@ -1,0 +1,103 @@
+"""The ledger as the summary shows it: one table with filters that need no script, a folded trail in every row."""
+
+import html
+import re
+
+import pandas as pd
+
+from helpers import base, claims, verdicts
+
+NOT_RUN = "not run"
+NO_RESULT = "no result "  # how the judge begins to say so
+KEY = re.compile(r"\{([A-Za-z_][\w.\-]*)(?:%|:[^{}]+)?\}")  # a result in a sentence, as page.fill reads it
+LOOK = """.filters fieldset { border: 0; padding: 0; margin: .3rem 0; } .filters legend { float: left; width: 5rem; }
+.filters label { display: inline-block; margin-right: 1rem; min-height: 24px; }"""
+
+
+def not_run(results: dict) -> set[str]:
+    """Short names of the notebooks that lie in notebooks/ and have left no result, for want of data or of a run."""
+    ran = {key.split(".")[0] for key in results}
+    return {claims.short(path.stem) for path in base.NOTEBOOKS.glob("*.ipynb")} - ran
+
+
+def judged(entries: list, results: dict) -> pd.DataFrame:
+    """The ledger by report and verdict; the verdict of claims whose study has left no result is "not run"."""
+    frame = claims.ledger(entries, results)
+    frame.loc[frame["reason"].str.startswith(NO_RESULT), "verdict"] = NOT_RUN
+    order = frame["verdict"].map([*verdicts.VERDICTS, NOT_RUN].index)
+    return frame.assign(order=order).sort_values(["report", "order"], kind="stable").drop(columns="order")
+
+
+def counts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Claims by report (rows) and verdict (columns), with a last row for all."""
+    names = [name for name in (*verdicts.VERDICTS, NOT_RUN) if name != NOT_RUN or (frame["verdict"] == name).any()]
+    table = pd.crosstab(frame["report"], frame["verdict"]).reindex(columns=names, fill_value=0)
+    provisional = (frame["provisional"] != "").groupby(frame["report"]).sum()
+    table = table.assign(claims=table.sum(axis=1), provisional=provisional)
+    return pd.concat([table, table.sum().to_frame("all").T]).rename_axis("report")
+
+
+def show(frame: pd.DataFrame, entries: list, results: dict) -> None:
+    """Show the ledger: the filters, then the table, whose reasons unfold into trails.
+
+    A row's id is report--verdict--claim; the filters are style sheet rules on it, so that neither the page nor
+    JupyterLab needs a script. A link to #A--reproduced--A1.best leads to that row.
+    """
+    from IPython.display import HTML, Markdown, display
+
+    known, by_id = claims.answers(results), {claim.id: claim for claim in entries}
+    rows = [_row(line, claims.trail(by_id[line["claim"]], known)) for line in frame.to_dict("records")]
+    heads = ("Claim", "Printed", "Ours", "Verdict, and what it stands on")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    caption = "Every claim with its verdict, ordered by report and verdict. The reason unfolds into the trail."
+    display(Markdown(_filters(frame)))
+    display(
+        HTML(f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
+
+
+def _filters(frame: pd.DataFrame) -> str:
+    """Radio buttons for report and verdict, and the rules that hide the rows they leave out; no blank line inside."""
+    rules, fields = [LOOK], []
+    for name, place in (("report", "^"), ("verdict", "*")):
+        labels = [f'<label><input type="radio" name="{name}" id="{name}-all" checked> all</label>']
+        for value, count in frame[name].value_counts(sort=False).items():
+            mark = f"{_slug(value)}--" if name == "report" else f"--{_slug(value)}--"
+            choice = f"{name}-{_slug(value)}"
+            rules.append(f'body:has(#{choice}:checked) tr[id*="--"]:not([id{place}="{mark}"]) {{ display: none; }}')
+            words = f"{html.escape(value)} ({count})"
+            labels.append(f'<label><input type="radio" name="{name}" id="{choice}"> {words}</label>')
+        fields.append(f"<fieldset><legend>{name.capitalize()}</legend>{''.join(labels)}</fieldset>")
+    return f'<div class="filters">{"".join(fields)}<style>{chr(10).join(rules)}</style></div>'
+
+
+def _row(line: dict, trail: list[str]) -> str:
+    """One claim as a table row; the trail's first two lines only repeat it."""
+    said = {name: html.escape(str(value)) for name, value in line.items()}
+    named = "--".join(_slug(line[name]) for name in ("report", "verdict")) + f"--{line['claim']}"
+    steps = [f"readings: {line['readings']}"] * bool(line["readings"]) + [step.strip() for step in trail[2:]]
+    steps = "".join(f"<li>{html.escape(step)}</li>" for step in steps)
+    verdict = f"<b>{said['verdict']}</b>" + (f", {said['provisional']}" if said["provisional"] else "")
+    verdict += f"<details><summary>{said['reason']}</summary><ul>{steps}</ul></details>"
+    cells = "".join(f"<td>{cell}</td>" for cell in (said["printed"], said["measured"], verdict))
+    head = f'<th scope="row"><b>{said["claim"]}</b><br>{said["statement"]}</th>'
+    return f'<tr id="{html.escape(named)}">{head}{cells}</tr>'
+
+
+def quote(page, results: dict, text: str) -> None:
+    """Say `text`, whose {keys} are results of other pages; they are published again here, as they were.
+
+    Where one of them has no result, the sentence is left out and its page named instead.
+    """
+    stems = [re.sub(r"\.(std|n|value|unit)$", "", key) if key not in results else key for key in KEY.findall(text)]
+    missing = {stem.split(".")[0] for stem in stems if stem not in results}
+    if missing:
+        return page.say(f"*Not run: {', '.join(sorted(missing))}.*")
+    for stem in dict.fromkeys(stems):
+        about = {name: results[stem][name] for name in ("unit", "share", "budget", "seeds", "records", "statuses")}
+        page.publish(stem, results[stem]["values"], **about)
+    return page.say(text)
