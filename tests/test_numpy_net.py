@@ -62,7 +62,7 @@ def by_autograd(net, architecture, x, labels, rules, classes):
 @pytest.mark.parametrize("delta", ["cross_entropy", "squared"])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("biases", [True, False])
-@pytest.mark.parametrize("number", ["mixed", 1, 3, 8])
+@pytest.mark.parametrize("number", ["mixed", 8])
 def test_gradient_equals_autograd(number, biases, reduction, delta, dtype, tolerance):
     architecture = MIXED if number == "mixed" else ARCHITECTURES[number]
     inputs, classes = architecture[0]["input_nodes"], architecture[-1]["input_nodes"]
