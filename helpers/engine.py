@@ -197,10 +197,14 @@ class _Slot:
 
 @contextlib.contextmanager
 def _thread_variables(threads: int):
-    """Libraries loaded in the block, and processes started in it, size their thread pools for `threads`."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(threads)))
+    """Libraries loaded in the block, and processes started in it, size their thread pools for `threads`.
+
+    Threads wait passively: two that spin stand almost still where another process wants their cores.
+    """
+    wanted = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    wanted["OMP_WAIT_POLICY"] = "PASSIVE"
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:

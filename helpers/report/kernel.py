@@ -103,7 +103,8 @@ class Run:
     def variables(self) -> dict:
         """The kernel's environment: it finds these helpers wherever the notebook lies."""
         paths = filter(None, [str(base.CHECKOUT), os.environ.get("PYTHONPATH")])
-        return {**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(paths)}
+        wait = {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin stand still when a trial's worker wants their cores
+        return {**wait, **os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(paths)}
 
     def _note_cell(self, cell, cell_index):
         self.cell, self.cell_started = cell_index + 1, time.monotonic()
