@@ -12,7 +12,7 @@ GIVEN = --make '$(subst ','\'',$(MAKEOVERRIDES))'
 REPORT = $(PY) -m helpers.report
 INSTALL = .venv/bin/python -m pip install -qq --constraint requirements.lock --editable
 MAKEFLAGS += --no-print-directory
-.PHONY: help report index test lab bench verify submission lint clean-notebooks new-study lock publish clean distclean
+.PHONY: help report index test lab bench verify submission marking-sheet lint clean-notebooks new-study lock publish clean distclean
 
 help:  ## print what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ verify: $(READY)  ## train a sample of the records again and compare (ALL=1: all
 submission: $(READY)  ## pack pages, notebooks and check.py into reports/submission.zip
 	@$(REPORT) submission $(GIVEN)
 
+marking-sheet: $(READY)  ## one page to mark the tasks on, from the pages and notebooks/rubric.yaml
+	@$(REPORT) marking-sheet $(GIVEN)
+
 lint: $(READY) $(DEV)  ## check the code and the notebooks
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(REPORT) lint-notebooks
 
@@ -61,7 +64,7 @@ distclean: $(READY)  ## remove also trained records, decoded data and the enviro
 	@$(REPORT) distclean
 
 .venv/.ready: pyproject.toml requirements.lock
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2> /dev/null || \
 	  { echo "$(PYTHON) is not Python 3.11 or newer: name one with make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c "import venv, ensurepip" 2> /dev/null || \
 	  { echo "$(PYTHON) cannot make environments: install python3-venv (Debian: apt install python3-venv)" >&2; exit 1; }

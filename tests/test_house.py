@@ -25,7 +25,7 @@ data claims page ledger epoch engine worker runner upkeep trials
 recipes sources training regression grid studies ours
 course_tools classic
 report report.check report.facts report.readback report.pieces report.seal report.export report.index report.submission
-report.freshness report.outcome report.console report.kernel report.run report.housekeeping report.verify
+report.freshness report.outcome report.variables report.console report.kernel report.run report.housekeeping report.verify
 report.__main__
 """
 HEAVY = ("torch", "papermill", "nbconvert", "matplotlib", "pandas")

@@ -40,14 +40,14 @@ def problems(path: Path) -> list[str]:
     return [f"{path.name}: {line}; make clean-notebooks mends it" for line in found]
 
 
-def lint_notebooks(given: dict | None = None) -> int:
+def lint_notebooks() -> int:
     """Print what `problems` finds in notebooks/; the exit code says whether anything was."""
     found = [line for path in sorted(base.NOTEBOOKS.glob("*.ipynb")) for line in problems(path)]
     print("\n".join(found) or "The notebooks are clean.")
     return int(bool(found))
 
 
-def clean_notebooks(given: dict | None = None) -> None:
+def clean_notebooks() -> None:
     """Take outputs, counts and editors' metadata out of the notebooks; give an id to cells without."""
     import nbformat
 
@@ -68,7 +68,7 @@ def clean_notebooks(given: dict | None = None) -> None:
             print(f"cleaned {path.name}")
 
 
-def lock(given: dict | None = None) -> None:
+def lock() -> None:
     """Write names and public versions of what is installed to requirements.lock.
 
     Local parts such as +cpu are left out: no registry has them. The file is used as constraints, so
@@ -81,7 +81,7 @@ def lock(given: dict | None = None) -> None:
     print(f"{len(lines)} versions written to requirements.lock")
 
 
-def publish(given: dict | None = None) -> None:
+def publish() -> None:
     """Copy the complete full-budget pages with their results, and the records, to reports/published."""
     from helpers.upkeep import publish as publish_records
 
@@ -97,7 +97,7 @@ def publish(given: dict | None = None) -> None:
     print(publish_records())
 
 
-def clean(given: dict | None = None) -> None:
+def clean() -> None:
     """Remove the pages built here and the tools' caches; trained records and data stay."""
     built = [p for p in base.REPORTS.glob("*") if p not in (base.RECORDS, base.PUBLISHED)]
     tools = [base.ROOT / name for name in ("build", ".pytest_cache", ".ruff_cache")]
@@ -105,7 +105,7 @@ def clean(given: dict | None = None) -> None:
     _remove([*built, *tools, *caches])
 
 
-def distclean(given: dict | None = None) -> None:
+def distclean() -> None:
     """Remove also what this machine trained, the decoded data and the environment."""
     clean()
     _remove([base.RECORDS, base.CACHE, base.ROOT / ".venv", *base.ROOT.glob("*.egg-info")])

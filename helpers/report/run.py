@@ -1,7 +1,8 @@
 """The build: each notebook whose inputs changed is run, two at a time, and set as a page; then the index.
 
 Whatever lies in notebooks/ is built. A notebook's metadata may say `"coursework": {"needs": "all" or
-names, "data": ["fashion_mnist", "cifar10"], "timeout": seconds for one cell}`.
+names, "data": ["fashion_mnist", "cifar10"], "timeout": seconds for one cell, "alone": true}`; one that
+measures speed runs alone.
 """
 
 import contextlib
@@ -95,7 +96,12 @@ class Build:
         for name, job in chosen.items():
             mine = {key: value for key, value in asked.items() if key in declared[name]}
             job.parameters = page.check_parameters(job.path, mine)
-        return sorted(chosen.values(), key=lambda job: -(job.before or {}).get("duration_s", 0))
+        return sorted(chosen.values(), key=lambda job: -self._usual_seconds(job))
+
+    def _usual_seconds(self, job: Job) -> float:
+        """How long the notebook took last time, here or for the committed pages."""
+        committed = freshness.read_json(base.PUBLISHED / f"{job.name}.json")
+        return (job.before or committed or {}).get("duration_s", 0.0)
 
     def _schedule(self, pool) -> None:
         """Start what is ready until all is done; an interrupt stops the kernels and marks their pages."""
@@ -121,6 +127,9 @@ class Build:
                 raise
 
     def _ready(self, job: Job, pending, running) -> bool:
+        alone = [other for other in [job, *running.values()] if other.about("alone")]
+        if alone and running:
+            return False
         unfinished = {other.name for other in [*pending, *running.values()] if other is not job}
         return not unfinished & set(self._needs(job))
 
@@ -186,7 +195,8 @@ class Build:
         self.states[job.name] = state
         self.warnings += warned
         seconds = f"{time.time() - job.started:6.1f} s"
-        how = "" if job.run else "  (page only: " + ", ".join(job.changes) + ")"
+        what = ", ".join(job.changes) or "FRESH=1"
+        how = f"  ({'' if job.run else 'page only, '}changed: {what})" if job.before else ""
         self.log.say(f"{job.name:40} {state['status']:12} {seconds}  {state['reason']}{how}".rstrip())
 
     def _stop(self, running: dict) -> None:
