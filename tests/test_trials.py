@@ -381,11 +381,18 @@ def test_a_terminal_gets_one_bar(home, monkeypatch):
     pty = pytest.importorskip("pty")
     main, far = pty.openpty()
     termios.tcsetwinsize(far, (24, 100))
+    seen = []
+
+    def watch():  # as a terminal does: a full buffer would stop the bar
+        while True:
+            seen.append(os.read(main, 4096).decode())
+
+    threading.Thread(target=watch, daemon=True).start()
     with os.fdopen(far, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         trials.run(fit_line, [Config(epochs=4, pause=0.12)], study="study", seeds=2, jobs=2)
-    text = os.read(main, 100_000).decode()
-    os.close(main)
+        wait_until(lambda: "\n" in "".join(seen))
+    text = "".join(seen)
     assert "study 2/2" in text and "examples/s" in text and "left" in text and text.count("\n") == 1
 
 
