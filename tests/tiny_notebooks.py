@@ -43,10 +43,10 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return clean | {"COURSEWORK_HOME": str(home), "COURSEWORK_OFFLINE": "1"} | more
 
 
-def report(home: Path, *words: str, **more: str) -> subprocess.CompletedProcess:
+def report(home: Path, *words: str, limit: float = 120, **more: str) -> subprocess.CompletedProcess:
     """`python -m helpers.report` with these words, to its end."""
     command = [sys.executable, "-m", "helpers.report", *words]
-    settings = {"capture_output": True, "text": True, "timeout": 120, "cwd": CHECKOUT}
+    settings = {"capture_output": True, "text": True, "timeout": limit, "cwd": CHECKOUT}
     return subprocess.run(command, env=environment(home, **more), check=False, **settings)
 
 

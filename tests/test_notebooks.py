@@ -1,0 +1,72 @@
+"""Every task's notebook and the summary, run as they stand: real kernels, stand-in data, the smoke budget."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from tiny_notebooks import CHECKOUT, environment, report, state
+
+from helpers.report import check
+
+TASKS = sorted(path.stem for path in (CHECKOUT / "notebooks").glob("task*.ipynb"))
+PUBLISHED = {  # what other pages and the marking sheet look for
+    "task4_training": {"validation_accuracy", "train_accuracy", "train_loss", "epochs", "best_epoch", "diverged"},
+    "task5_final_accuracy": {"test_accuracy", "validation_accuracy", "diverged", "calibration_error"},
+    "summary": {"claims.reproduced", "claims.exceeded", "claims.not_reproduced", "claims.inconclusive"},
+}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home with all notebooks, in which the tasks and the summary have been built."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(CHECKOUT / "notebooks", home / "notebooks")
+    words = ("BUDGET=smoke", "DATA=standin", "ONLY=task*,summary")
+    built = report(home, *words, COURSEWORK_DATA=str(home / "nothing"), JOBS="1", limit=280)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return home
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", [*TASKS, "summary"])
+def test_it_runs_from_top_to_bottom(home, name):
+    found = state(home, name)
+    assert found["status"] == "complete", found["reason"]
+    assert PUBLISHED.get(name, set()) <= {*found["results"]}
+    assert all(data["standin"] for data in found["data"])
+
+
+def test_task_5_tests_what_task_4_trained(home):
+    task4, task5 = state(home, "task4_training"), state(home, "task5_final_accuracy")
+    for key in ("validation_accuracy", "best_epoch"):
+        assert task4["results"][key]["values"] == task5["results"][key]["values"]
+    assert task4["used"] == task5["used"] != []
+    assert "test_accuracy" not in task4["results"]
+    assert len(list((home / "reports" / "records" / "ours").glob("*.json"))) == 1
+
+
+def test_the_page_gives_its_accuracy_again(home):
+    page = home / "reports" / "smoke" / "task5_final_accuracy.html"
+    examined = check.examine(page.read_bytes())
+    assert not examined["refuted"] and not examined["changed"]
+    assert examined["accuracy"] == pytest.approx(
+        state(home, "task5_final_accuracy")["results"]["test_accuracy"]["value"]
+    )
+
+
+def test_without_studies_the_summary_says_that_they_were_not_run(home):
+    results = state(home, "summary")["results"]
+    assert results["claims.not_run"]["value"] > 0 and results["claims.reproduced"]["value"] == 0
+    page = (home / "reports" / "smoke" / "summary.html").read_text()
+    assert "Not run: study_b." in page and 'id="A--not-run--A1.best"' in page
+
+
+def test_papermill_alone_runs_task_4(home, tmp_path):
+    notebook, output = home / "notebooks" / "task4_training.ipynb", tmp_path / "out.ipynb"
+    given = ["-p", "budget", "smoke", "-p", "data", "standin", "-p", "epochs", "1", "-p", "augment", "[]"]
+    command = [sys.executable, "-m", "papermill", notebook, output, *given, "--no-progress-bar"]
+    done = subprocess.run(command, env=environment(home), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "kept epoch is 1 of 1" in output.read_text()
