@@ -24,8 +24,9 @@ device models optimisers numpy_net pictures figures analysis decoders progress
 data claims page ledger epoch engine worker runner upkeep trials
 recipes sources training regression grid studies ours
 course_tools classic
-report report.check report.facts report.readback report.pieces report.seal report.export report.index report.submission
-report.freshness report.outcome report.variables report.console report.kernel report.run report.housekeeping report.verify
+report report.check report.facts report.readback report.pieces report.seal report.export report.index
+report.freshness report.outcome report.variables report.console report.kernel report.run
+report.housekeeping report.verify
 report.__main__
 """
 HEAVY = ("torch", "papermill", "nbconvert", "matplotlib", "pandas")
