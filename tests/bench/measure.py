@@ -12,22 +12,26 @@ import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers import data, device, models, trials
+from helpers import data, device, models, optimisers, trials
 from helpers.base import CourseworkError
+from helpers.epoch import run_epoch
 from helpers.training import train_classifier
 
+from . import classic
 from .cases import CASES, Case
 
 STUDY = "bench"
 MB = 1e6
 
 
-def our_rate(case: Case, jobs: int, size: int | None, epochs: int, **about) -> dict:
-    """Train `jobs` trials at once through trials.run, none of them from a record.
+def our_rate(case: Case, jobs: int, size: int | None, epochs: int, *, cold: bool = False, **about) -> dict:
+    """Train `jobs` trials at once through trials.run, none of them from a record; `cold`: in new worker processes.
 
     rate: training examples per second, the sum over the trials; of a torch trial the time of its epochs but the
     first, of E's NumPy network its whole time. start_up: seconds of the run beside the epochs of its longest trial.
     """
+    if cold:  # workers wait for the next run, but only in the environment in which they began
+        os.environ["BENCH_RUN"] = str(time.monotonic_ns())
     config, started = case.sized(size, epochs, **about), time.perf_counter()
     frame = trials.run(case.function, {"case": config}, study=STUDY, seeds=jobs, jobs=jobs, fresh=True)
     wall = time.perf_counter() - started
@@ -39,7 +43,7 @@ def our_rate(case: Case, jobs: int, size: int | None, epochs: int, **about) -> d
     return {
         "rate": sum(_rate(record) for record in frame["record"]),
         "start_up": wall - max(spent),
-        "precision": provenance.get("precision", "float32"),
+        "precision": "float32" if case.numpy else provenance["precision"],
         "device": provenance.get("device", "cpu"),
     }
 
@@ -54,6 +58,8 @@ def _rate(record: dict) -> float:
 def size_for(case: Case, rate: float, seconds: float) -> tuple[int, int]:
     """Examples per epoch and epochs for about `seconds` at `rate`, and a first epoch that is not counted."""
     whole = len(data.load(case.config.dataset).train_labels)
+    if case.numpy:  # an epoch has one evaluation of the test images, whatever the size
+        return whole, max(1, round(rate * seconds / whole))
     batch = case.config.batch_size
     size = min(whole, batch * max(4, round(rate * seconds / 3 / batch)))
     return size, 1 + max(1, round(rate * seconds / size))
@@ -134,7 +140,7 @@ def memory(case: Case, size: int, jobs: int) -> dict:
     dataset = data.load(case.config.dataset)
     tested = min(2000, len(dataset.test_labels))
     with Memory() as seen:
-        our_rate(case, jobs, size, 1, evaluate=True, test_limit=tested)
+        our_rate(case, jobs, size, 1, cold=True, evaluate=True, test_limit=tested)
     left_out = len(dataset.train_labels) - size + (0 if case.numpy else len(dataset.test_labels) - tested)
     computed = jobs * left_out * dataset.train_images[0].nbytes / MB
     small = [worker for worker in seen.workers if worker > 30]  # the others look after the workers
@@ -161,8 +167,8 @@ def trial_costs(dataset: str, count: int = 20, repeats: int = 5) -> dict:
     return {"cached": 1000 * statistics.median(cached), "dispatch": 1000 * statistics.median(gaps)}
 
 
-def precision_check(dataset: str, epochs: int = 3, seeds: int = 5, size: int | None = None, **about) -> dict:
-    """Report A's network in float32 and in bfloat16, over seeds: test accuracies and the difference of their means.
+def precision_check(dataset: str, epochs: int = 3, seeds=5, size: int | None = None, **about) -> dict:
+    """Report A's network in float32 and in bfloat16, over `seeds` (n or a list): test accuracies and the difference of their means.
 
     A seed draws the same weights and order in both, so the standard error is that of the paired differences.
     Agree: the difference is at most 0.003, or within three standard errors.
@@ -177,6 +183,52 @@ def precision_check(dataset: str, epochs: int = 3, seeds: int = 5, size: int | N
     return found | own | {
         "difference": mean, "standard_error": error, "epochs": epochs, "agree": abs(mean) <= max(0.003, 3 * error),
     }  # fmt: skip
+
+
+LADDER = {
+    "no loader": {},  # the classic loop on one resident tensor
+    "one thread": {"threads": 1},
+    "our loop": {"threads": 1, "ours": True},  # nothing read back per batch, fused optimiser
+    "patches cut once": {"threads": 1, "ours": True, "cut": True},
+    "mean first": {"threads": 1, "ours": True, "cut": True, "mean_first": True},
+    "bfloat16": {"threads": 1, "ours": True, "cut": True, "mean_first": True, "precision": "bfloat16"},
+}
+
+
+def ladder(dataset: data.Dataset, seconds: float) -> dict:
+    """Report A's network at batch 64 in this process, one shortcut after the other: name -> examples per second."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)  # as trials do
+    rates = {name: rung(dataset, seconds, **about) for name, about in LADDER.items()}
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    return rates
+
+
+def rung(dataset, seconds, *, threads=classic.THREADS, ours=False, cut=False, mean_first=False, precision="float32"):
+    """Training examples per second of report A's network, on the processor, with these shortcuts."""
+    torch.set_num_threads(threads)
+    config, images = CASES["report_a_64"].config, data.to_tensor(dataset.train_images)
+    net = classic.network(config, dataset.input_shape, len(dataset.classes))
+    if not ours:
+        resident = data.ImageDataset(images, dataset.train_labels)
+        window = classic.Window(data.Batches(resident, config.batch_size, shuffle=True), seconds)
+        classic.train_epoch(net, window, torch.nn.CrossEntropyLoss(), classic.optimiser(net, config))
+        return window.examples / window.seconds
+    net[1].mean_first = mean_first
+    updater = optimisers.make_optimisers(net, config)[0]
+
+    def step(loss):
+        updater.zero_grad(set_to_none=True)
+        loss.backward()
+        updater.step()
+
+    for size in (4, max(8, round(seconds * CASES["report_a_64"].guess / config.batch_size))):  # the first warms up
+        size = min(size * config.batch_size, len(images))
+        part = data.Resident(images[:size], dataset.train_labels[:size], patch_size=net[1].patch_size if cut else None)
+        order, started = torch.randperm(size), time.perf_counter()
+        run_epoch(net[1] if cut else net, part, order, config.batch_size, precision=precision, step=step)
+    return size / (time.perf_counter() - started)
 
 
 def machine() -> dict:
