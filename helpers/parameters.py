@@ -41,7 +41,9 @@ BOUNDS = {
         "a divisor of 28, for 28x28 images",
     ),
     "lr": (lambda v: v > 0, "above 0"),
-    **_at_least(1, "epochs batch_size blocks width hidden seeds train_limit folds trials"),
+    "optimiser": _one_of("sgd|asgd|adam|adamw|radam|rmsprop|adagrad|muon"),
+    "augment": _one_of("flip|shift"),
+    **_at_least(1, "epochs batch_size blocks width hidden token_hidden seeds train_limit test_limit folds trials"),
     **_at_least(0, "seed weight_decay patience"),
     **dict.fromkeys(("momentum", "dropout"), (lambda v: 0 <= v < 1, "at least 0 and below 1")),
 }

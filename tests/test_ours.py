@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from helpers import base, data, ours, records, training
+from helpers import base, data, optimisers, ours, parameters, records, training
 from helpers.base import CourseworkError
 
 PARAMETERS = {
@@ -69,3 +69,9 @@ def test_probabilities_are_those_of_the_kept_epoch(config):
 def test_without_a_checkpoint_one_line_says_what_to_do(config):
     with pytest.raises(CourseworkError, match="FRESH=1"):
         ours.probabilities(config, "absent")
+
+
+def test_a_notebook_accepts_the_optimisers_that_there_are():
+    test, words = parameters.BOUNDS["optimiser"]
+    assert all(test(name) for name in optimisers.OPTIMISERS) and not test("adamm")
+    assert words == f"one of {', '.join(optimisers.OPTIMISERS)}"

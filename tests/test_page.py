@@ -45,7 +45,7 @@ def displayed(function, *arguments):
         ("lr", "float", 1, 1.0),
         ("epochs", "int", "2", 2),
         ("standardise", "bool", "false", False),
-        ("optimiser", "str", "0.1", "0.1"),
+        ("activation", "str", "0.1", "0.1"),
         ("widths", "list", "[64, 10]", [64, 10]),
         ("lr", "list", [0.1, 0.2], [0.1, 0.2]),
         ("patch_size", "int", "7", 7),
