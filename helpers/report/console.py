@@ -53,12 +53,13 @@ def describe(job) -> str:
     if job.run is None or job.run.finished:
         return f"{told[0]}, setting the page"
     trials = _trials(job.run.scratch / "progress")
-    told.append(f"cell {job.run.cell} of {len(job.nb['cells'])}")
+    cells = len(job.nb["cells"]) + bool(job.parameters)  # papermill adds a cell for them
+    told.append(f"cell {job.run.cell} of {cells}" if job.run.cell else "starting")
     told += [f"trial {trials['done']} of {trials['total']}"] if trials else []
     left = max((job.before or {}).get("duration_s", 0) - elapsed, trials.get("seconds_left") or 0)
     if left > 90:
         told.append(f"about {left / 60:.0f} min left")
-    elif left > 0:
+    elif left >= 1:
         told.append(f"about {left:.0f} s left")
     return ", ".join(told)
 

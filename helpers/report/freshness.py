@@ -85,7 +85,7 @@ def _modules(code: list[str]) -> list[str]:
     """The modules of helpers that a notebook's code reaches itself (theirs are in their hash)."""
     text = re.sub(r"^\s*[%!?].*$", "", "\n".join(code), flags=re.MULTILINE)  # IPython's own lines
     try:
-        return sorted(imported(ast.parse(text)))
+        return sorted(imported(ast.parse(text)) - {"helpers."})  # the names it reaches are there
     except SyntaxError:  # it fails when it runs, where its author sees it
         return []
 
