@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from tiny_notebooks import environment
 
 import helpers
 from helpers import dependencies
@@ -142,6 +143,16 @@ def test_make_prints_what_can_be_made():
     made = subprocess.run(["make"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     for target in ("report", "test", "lab", "bench", "verify", "submission", "lint", "new-study", "clean"):
         assert f"make {target} " in made.stdout
+
+
+@pytest.mark.skipif(not (CHECKOUT / ".venv/bin/python").exists(), reason="make has made no .venv here")
+def test_make_refuses_an_unknown_variable(tmp_path):
+    command = ["make", "-o", ".venv/.ready", "report", "BUGDET=full", "AUTHOR=O'Neil & Co"]
+    settings = {"env": environment(tmp_path), "capture_output": True, "text": True, "check": False}
+    made = subprocess.run(command, cwd=CHECKOUT, **settings)
+    assert made.returncode == 2
+    assert "unknown variable BUGDET; did you mean BUDGET?" in made.stderr.splitlines()[0]
+    assert made.stdout == ""
 
 
 def test_the_lock_has_only_versions_that_registries_have():
