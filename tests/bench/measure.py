@@ -1,5 +1,6 @@
 """The single measurements of the benchmark: our trials, the machine's peak, memory, and a trial's other costs."""
 
+import contextlib
 import os
 import statistics
 import threading
@@ -12,7 +13,7 @@ import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers import data, device, models, optimisers, trials
+from helpers import data, device, engine, models, optimisers, trials
 from helpers.base import CourseworkError
 from helpers.epoch import run_epoch
 from helpers.training import train_classifier
@@ -84,18 +85,27 @@ def flop_per_example(case: Case, dataset: data.Dataset) -> float:
 
 def peak(precision: str, where: str = "cpu", seconds: float = 1.0) -> float:
     """Floating point operations per second of the best large matrix product, all cores or the GPU at work."""
-    best, threads = 0.0, torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    synchronise = torch.cuda.synchronize if where.startswith("cuda") else lambda: None
-    for side in (1024, 2048, 4096):
-        a, b = (torch.rand(side, side, device=where).to(getattr(torch, precision)) for _ in range(2))
-        until = time.perf_counter() + seconds / 3
-        while (started := time.perf_counter()) < until:
-            torch.mm(a, b)
-            synchronise()
-            best = max(best, 2 * side**3 / (time.perf_counter() - started))
-    torch.set_num_threads(threads)
+    best, synchronise = 0.0, torch.cuda.synchronize if where.startswith("cuda") else lambda: None
+    with threads(engine.usable_cores()):
+        for side in (1024, 2048, 4096):
+            a, b = (torch.rand(side, side, device=where).to(getattr(torch, precision)) for _ in range(2))
+            until = time.perf_counter() + seconds / 3
+            while (started := time.perf_counter()) < until:
+                torch.mm(a, b)
+                synchronise()
+                best = max(best, 2 * side**3 / (time.perf_counter() - started))
     return best
+
+
+@contextlib.contextmanager
+def threads(number: int):
+    """Let PyTorch use so many threads in the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Memory(threading.Thread):
@@ -168,7 +178,7 @@ def trial_costs(dataset: str, count: int = 20, repeats: int = 5) -> dict:
 
 
 def precision_check(dataset: str, epochs: int = 3, seeds=5, size: int | None = None, **about) -> dict:
-    """Report A's network in float32 and in bfloat16, over `seeds` (n or a list): test accuracies and the difference of their means.
+    """Report A's network in float32 and in bfloat16: test accuracies over seeds, and the difference of their means.
 
     A seed draws the same weights and order in both, so the standard error is that of the paired differences.
     Agree: the difference is at most 0.003, or within three standard errors.
@@ -187,27 +197,28 @@ def precision_check(dataset: str, epochs: int = 3, seeds=5, size: int | None = N
 
 LADDER = {
     "no loader": {},  # the classic loop on one resident tensor
-    "one thread": {"threads": 1},
-    "our loop": {"threads": 1, "ours": True},  # nothing read back per batch, fused optimiser
-    "patches cut once": {"threads": 1, "ours": True, "cut": True},
-    "mean first": {"threads": 1, "ours": True, "cut": True, "mean_first": True},
-    "bfloat16": {"threads": 1, "ours": True, "cut": True, "mean_first": True, "precision": "bfloat16"},
+    "one thread": {},
+    "our loop": {"ours": True},  # nothing read back per batch, fused optimiser
+    "patches cut once": {"ours": True, "cut": True},
+    "mean first": {"ours": True, "cut": True, "mean_first": True},
+    "bfloat16": {"ours": True, "cut": True, "mean_first": True, "precision": "bfloat16"},
 }
 
 
 def ladder(dataset: data.Dataset, seconds: float) -> dict:
     """Report A's network at batch 64 in this process, one shortcut after the other: name -> examples per second."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    deterministic = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)  # as trials do
-    rates = {name: rung(dataset, seconds, **about) for name, about in LADDER.items()}
-    torch.set_num_threads(threads)
+    rates = {}
+    for name, about in LADDER.items():
+        with threads(classic.THREADS if name == "no loader" else 1):
+            rates[name] = rung(dataset, seconds, **about)
     torch.use_deterministic_algorithms(deterministic)
     return rates
 
 
-def rung(dataset, seconds, *, threads=classic.THREADS, ours=False, cut=False, mean_first=False, precision="float32"):
+def rung(dataset, seconds, *, ours=False, cut=False, mean_first=False, precision="float32") -> float:
     """Training examples per second of report A's network, on the processor, with these shortcuts."""
-    torch.set_num_threads(threads)
     config, images = CASES["report_a_64"].config, data.to_tensor(dataset.train_images)
     net = classic.network(config, dataset.input_shape, len(dataset.classes))
     if not ours:

@@ -20,8 +20,8 @@ from .cases import CASES, Case
 WORKERS = (0, 4)  # of the classic loop's DataLoader; the faster counts
 DEFINITION = (
     "Examples per second: training examples by the wall time of the training part of epochs, evaluation excluded on "
-    "both sides; the classic loop after up to {warm_up} batches of warm-up, our trials after their first epoch, their rates "
-    "added up. E's NumPy network: whole epochs with their evaluation on both sides, as its loop was published."
+    "both sides; the classic loop after up to {warm_up} batches of warm-up, our trials after their first epoch, their "
+    "rates added up. E's NumPy network: whole epochs with their evaluation on both sides, as its loop was published."
 )
 COLUMNS = {
     "ours": "{ours:,.0f}", "classic, 0 workers": "{classic_0:,.0f}", "4 workers": "{classic_4:,.0f}",
@@ -184,11 +184,11 @@ def entry(case: Case, seen: dict, shared: dict) -> dict:
 
 
 def live(name: str, dataset: str, seconds: float) -> dict:
-    """One small sample of a case on a cached data set, for a page: ours, classic (no loader workers), ratio, trials."""
+    """One small sample of a case on a cached data set, for a page: ours, classic (in this process), ratio, trials."""
     case, jobs = CASES[name], engine.usable_cores()
     case = replace(case, config=replace(case.config, dataset=dataset))
-    with tempfile.TemporaryDirectory() as folder, classic.Process(name, dataset, Path(folder)) as theirs:
-        plain = theirs.rate(0, seconds)["rate"]
+    with tempfile.TemporaryDirectory() as folder, measure.threads(classic.THREADS):
+        plain = classic.Classic(case, measure.data.load(dataset), Path(folder)).rate(0, seconds)["rate"]
     found = measure.our_rate(case, jobs, *measure.size_for(case, case.guess, seconds))
     told = {"title": case.title, "precision": found["precision"], "trials": jobs, "start_up": found["start_up"]}
     return told | {"ours": found["rate"], "classic": plain, "ratio": found["rate"] / plain}
