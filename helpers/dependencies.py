@@ -93,7 +93,7 @@ def imported(tree: ast.AST, package: str = "") -> set[str]:
 def _module_in_helpers(name: str) -> str | None:
     """The module that `name` ("helpers.something[.more]") is, or in which that lazy name lives."""
     top, _, rest = name.partition(".")
-    if top != "helpers":
+    if top != "helpers" or not rest:  # the package itself only hands names on
         return None
     home = "helpers." + helpers._HOME_OF.get(rest, rest)
     return home if _path_in_helpers(home) else None
