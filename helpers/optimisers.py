@@ -37,6 +37,8 @@ def make_optimisers(model: nn.Module, config) -> list[torch.optim.Optimizer]:
         return [OPTIMISERS[config.optimiser](parameters, **options)]
     linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     hidden = [layer.weight for layer in linear[:-1]]  # not the classifier
+    if not hidden:
+        raise CourseworkError("optimiser='muon' is for hidden linear layers and this network has none; choose another")
     rest = [p for p in parameters if all(p is not h for h in hidden)]
     options.setdefault("adjust_lr_fn", "match_rms_adamw")  # one learning rate then suits both
     adamw = torch.optim.AdamW(rest, lr=config.lr, weight_decay=config.weight_decay, fused=True)
@@ -59,7 +61,8 @@ def make_scheduler(optimiser, config, steps_per_epoch: int):
     if name in PER_EPOCH:
         return PER_EPOCH[name](optimiser, **options)
     if name == "one_cycle":
-        return schedules.OneCycleLR(optimiser, config.lr, total_steps=steps, **options)
+        cycles = "betas" in optimiser.defaults or bool(optimiser.defaults.get("momentum"))
+        return schedules.OneCycleLR(optimiser, config.lr, total_steps=steps, **{"cycle_momentum": cycles} | options)
     if name == "cosine":
         return schedules.CosineAnnealingLR(optimiser, steps, **options)
     if name == "triangle":  # up for `rise` of the steps, then down to `end` of the rate (arXiv 2404.00498)

@@ -112,7 +112,7 @@ class _Run:
             {
                 "parts": parts,
                 "told": told,
-                "rng": [self.generator.get_state(), torch.get_rng_state()],
+                "rng": _random_states(self.generator),
             },
             buffer,
         )
@@ -124,8 +124,17 @@ class _Run:
             part.load_state_dict(saved)
         columns, self.history.best_epoch, self.best, self.best_state, self.patience_from = state["told"]
         self.history.columns.update(columns)
-        self.generator.set_state(state["rng"][0])
-        torch.set_rng_state(state["rng"][1])
+        order, processor, *gpu = state["rng"]
+        self.generator.set_state(order)
+        torch.set_rng_state(processor)
+        if gpu and torch.cuda.is_available():
+            torch.cuda.set_rng_state(gpu[0])
+
+
+def _random_states(generator: torch.Generator) -> list[torch.Tensor]:
+    """The states of the order's generator, of the processor's and, where there is one, of the GPU's (dropout)."""
+    gpu = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
+    return [generator.get_state(), torch.get_rng_state(), *gpu]
 
 
 def fit(model: nn.Module, train: data.Resident, watched: dict[str, data.Resident], config, *, on_epoch=None,
@@ -243,6 +252,8 @@ def train_classifier(config: ClassifierConfig, context) -> dict:
     )
     parts = data.resident_parts(config, dataset, where, getattr(model, "patch_size", None))
     models.whiten(model, parts["train"].batch(slice(0, 2000))[0].cpu())
+    if (config.keep == "best" or config.patience is not None) and "validation" not in config.watch:
+        raise CourseworkError('keep="best" and patience choose by the validation part: add "validation" to watch')
     for name in config.watch:
         if name not in parts:
             raise CourseworkError(f"watch={name!r} needs validation=True or is none of {', '.join(parts)}")

@@ -219,3 +219,18 @@ def test_an_unknown_scheduler_is_refused():
         CourseworkError, match="scheduler='step' is unknown; choose none, plateau, multistep, one_cycle"
     ):
         optimisers.make_scheduler(None, ClassifierConfig(scheduler="step"), 10)
+
+
+def test_muon_without_a_hidden_linear_layer_is_refused():
+    with pytest.raises(CourseworkError, match="this network has none"):
+        optimisers.make_optimisers(nn.Linear(5, 3), ClassifierConfig(optimiser="muon"))
+
+
+@pytest.mark.parametrize("name", ["sgd", "asgd", "adagrad"])
+def test_one_cycle_moves_no_momentum_that_was_not_asked_for(name):
+    (optimiser,) = optimisers.make_optimisers(network(), ClassifierConfig(optimiser=name, lr=0.1))
+    scheduler = optimisers.make_scheduler(optimiser, ClassifierConfig(scheduler="one_cycle", epochs=2, lr=0.1), 5)
+    for _ in range(9):
+        optimiser.step()
+        scheduler.step()
+        assert not optimiser.param_groups[0].get("momentum")

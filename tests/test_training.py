@@ -351,6 +351,8 @@ def test_a_diverged_trial_is_finished_and_at_chance(made):
     "changes, sentence",
     [
         ({"watch": ("validation",)}, "watch='validation' needs validation=True"),
+        ({"keep": "best"}, 'add "validation" to watch'),
+        ({"patience": 3}, 'add "validation" to watch'),
         ({"watch": ("valid",)}, "watch='valid' needs validation=True or is none of train, test"),
         ({"model": "resnet"}, "model='resnet' is unknown"),
         ({"options": {"patch_size": 5}}, "patch_size=5 does not divide a 28x28 image"),
