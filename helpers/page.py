@@ -185,6 +185,4 @@ def _display(bundle: dict, metadata: dict | None = None) -> None:
     """Hand one output to the notebook, with a plain-text form for readers of neither kind."""
     from IPython.display import display
 
-    display(
-        {"text/plain": next(iter(bundle.values())), **bundle}, raw=True, metadata=metadata or {}
-    )
+    display({"text/plain": next(iter(bundle.values())), **bundle}, raw=True, metadata=metadata or {})
