@@ -20,6 +20,7 @@ PRINTED = re.compile(r"nan|\d+(\.\d+)?(-\d+(\.\d+)?)?( %)?")
 Z, IMAGES = 1.96, 10_000  # of a 95 % interval; test images
 EPOCHS = 3  # a printed epoch is met within so many
 MARGIN = 0.005  # a difference below this counts as none, unless the claim says otherwise
+EARLY = 0.05  # share of the report's training below which a network need not have learnt anything
 CHANCE = 0.12  # ten classes: a last test accuracy below this has learnt nothing
 
 
@@ -111,7 +112,13 @@ def flags(key: str, results: dict) -> list[bool]:
 
 def judge_seen(claim, key: str, results: dict, _correct=None) -> tuple[str, str]:
     """A yes/no finding: reproduced when at least half of the seeds show it, not reproduced when none does."""
-    seen = flags(key, results)
+    seen, result = flags(key, results), results[key]
+    if (
+        result["share"] < EARLY
+        and key.endswith(".diverged")
+        and not any(s[:8] == "diverged" for s in result["statuses"])
+    ):
+        return "inconclusive", "after so little training, chance says nothing about divergence"
     reason = f"seen in {sum(seen)} of {len(seen)}"
     return "reproduced" if 2 * sum(seen) >= len(seen) else "inconclusive" if any(seen) else "not reproduced", reason
 
