@@ -45,7 +45,10 @@ def _classifier(config: GridConfig, fits: list):
 
     class Noted(NeuralNetClassifier):
         def on_train_end(self, net, **kwargs):
-            rows = [{k: row.get(k) for k in ("train_loss", "valid_acc", "valid_loss", "dur")} for row in net.history]
+            rows = [
+                {"seconds": row["dur"]} | {name: row[name] for name in ("train_loss", "valid_acc", "valid_loss")}
+                for row in net.history
+            ]
             fits.append({"lr": net.lr, "max_epochs": net.max_epochs, "rows": rows})
             return super().on_train_end(net, **kwargs)
 
@@ -92,11 +95,11 @@ def search_grid(config: GridConfig, context) -> dict:
         if config.search == "grid":
             scores = np.reshape(search.cv_results_["mean_test_score"], (len(config.lrs), -1))
             metrics |= {f"score_{i}_{j}": value for (i, j), value in np.ndenumerate(scores)}
-    seconds = [row["dur"] for fit in fits for row in fit["rows"]]
+    seconds = [row["seconds"] for fit in fits for row in fit["rows"]]
     metrics |= {"fits": len(fits), "seconds_per_epoch": float(np.mean(seconds))}
     metrics["nan_fits"] = sum(math.isnan(fit["rows"][-1]["train_loss"]) for fit in fits)
     for epochs in {fit["max_epochs"] for fit in fits}:
-        lengths = [sum(row["dur"] for row in fit["rows"]) for fit in fits if fit["max_epochs"] == epochs]
+        lengths = [sum(row["seconds"] for row in fit["rows"]) for fit in fits if fit["max_epochs"] == epochs]
         metrics[f"seconds_e{epochs}"] = float(np.mean(lengths))
     context.epoch({"epoch": 1, "epochs": 1, "examples": config.work()})
     return {
