@@ -15,6 +15,7 @@ import tiny
 import torch
 from bench import classic, classic_numpy, measure, runner
 from bench.cases import CASES
+from tiny_notebooks import report, state
 from torch import nn
 
 from helpers import base, data, models, numpy_net, optimisers
@@ -358,3 +359,19 @@ def test_the_command_measures_and_writes(tmp_path):
     assert len(results["report_a_64"]["bfloat16_check"]["bfloat16"]) == 5
     assert [path.name for path in (tmp_path / "reports").iterdir()] == ["bench.json"]
     assert "0 workers" in done.stdout and "4 workers" in done.stdout and "report_e_numpy_128" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_last_benchmark_or_measures_itself(tmp_path):
+    words, options = ("BUDGET=smoke", "DATA=standin", "ONLY=benchmark"), {"JOBS": "1", "COURSEWORK_OFFLINE": "1"}
+    built = report(tmp_path, *words, **options, limit=280)
+    assert built.returncode == 0, built.stdout + built.stderr
+    results = state(tmp_path, "benchmark")["results"]
+    assert results["live.report_d_fc_256.ratio"]["value"] > 0 and results["ladder.bfloat16"]["value"] > 0
+    assert "report_a_64.ratio" not in results
+    shared = {"machine": measure.machine(), "load": 0.1, "cached_trial_ms": 1.0, "dispatch_ms": 20.0}
+    made = {name: runner.entry(CASES[name], measured(name), shared) for name in CASES}
+    runner._write(tmp_path / "reports" / "bench.json", made)
+    assert report(tmp_path, *words, "FRESH=1", **options, limit=280).returncode == 0
+    results = state(tmp_path, "benchmark")["results"]
+    assert results["report_a_64.ours"]["value"] == 3000 and results["targets.all"]["value"] == 14

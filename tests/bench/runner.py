@@ -185,7 +185,7 @@ def entry(case: Case, seen: dict, shared: dict) -> dict:
 
 def live(name: str, dataset: str, seconds: float) -> dict:
     """One small sample of a case on a cached data set, for a page: ours, classic (in this process), ratio, trials."""
-    case, jobs = CASES[name], engine.usable_cores()
+    case, jobs = CASES[name], engine.settings()[1] or engine.usable_cores()
     case = replace(case, config=replace(case.config, dataset=dataset))
     with tempfile.TemporaryDirectory() as folder, measure.threads(classic.THREADS):
         plain = classic.Classic(case, measure.data.load(dataset), Path(folder)).rate(0, seconds)["rate"]
