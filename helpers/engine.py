@@ -199,10 +199,12 @@ class _Slot:
 def _thread_variables(threads: int):
     """Libraries loaded in the block, and processes started in it, size their thread pools for `threads`.
 
-    Threads wait passively: two that spin stand almost still where another process wants their cores.
+    Threads wait passively: two that spin stand almost still where another process wants their cores. A process
+    started here keeps the memory that it frees: glibc else hands it back after every batch and gets it anew, a
+    thousand page faults a batch (report B's network: a quarter of the time).
     """
     wanted = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    wanted["OMP_WAIT_POLICY"] = "PASSIVE"
+    wanted |= {"OMP_WAIT_POLICY": "PASSIVE", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**33)}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

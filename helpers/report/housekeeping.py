@@ -82,7 +82,7 @@ def lock() -> None:
 
 
 def publish() -> None:
-    """Copy the complete full-budget pages with their results, and the records, to reports/published."""
+    """Copy the complete full-budget pages, their results, the benchmark and the records to reports/published."""
     from helpers.upkeep import publish as publish_records
 
     folder, names = base.REPORTS / "full", []
@@ -93,6 +93,8 @@ def publish() -> None:
         raise CourseworkError(f"{folder} has no complete page; run make report BUDGET=full first")
     for name in [*names, "index.html"]:
         base.write_atomically(base.PUBLISHED / name, (folder / name).read_bytes())
+    if (base.REPORTS / "bench.json").exists():
+        base.write_atomically(base.PUBLISHED / "bench.json", (base.REPORTS / "bench.json").read_bytes())
     print(f"{len(names) // 2} pages copied to {base.PUBLISHED}")
     print(publish_records())
 
