@@ -101,13 +101,15 @@ def _headline(rubric, pages):
 def _row(pages, key, who, what, printed):
     result, name = _result(pages, key)
     found = re.fullmatch(r"(\d+(?:\.\d+)?)( ?%)?", printed)
-    ours, difference = "not run", "–"
+    ours, difference, trained = "not run", "–", "–"
     if result:
         ours = in_words(result)
+        trained = f"{100 * result.get('share', 1):.2g} %" if printed else "–"
         if found and result.get("value") is not None:
             value = float(found[1]) / (100 if found[2] else 1)
             difference = f"{100 * (result['value'] - value):+.1f}"
-    return {"who": who, "what": what, "printed": printed or "–", "ours": ours, "difference": difference, "page": name}
+    row = {"who": who, "what": what, "printed": printed or "–", "ours": ours, "page": name}
+    return row | {"difference": difference, "trained": trained}
 
 
 def _ledger(page):
