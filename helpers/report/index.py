@@ -104,7 +104,7 @@ def _row(pages, key, who, what, printed):
     ours, difference, trained = "not run", "–", "–"
     if result:
         ours = in_words(result)
-        trained = f"{100 * result.get('share', 1):.2g} %" if printed else "–"
+        trained = f"{round(100 * result.get('share', 1), 1):g} %" if printed else "–"
         if found and result.get("value") is not None:
             value = float(found[1]) / (100 if found[2] else 1)
             difference = f"{100 * (result['value'] - value):+.1f}"

@@ -106,14 +106,14 @@ class Build:
     def _schedule(self, pool) -> None:
         """Start what is ready until all is done; an interrupt stops the kernels and marks their pages."""
         pending, running = list(self.selected), {}
+        if pending:  # before any thread: Jupyter's packages import each other, and two threads at once may lose
+            from helpers.report import export, kernel  # noqa: F401
         try:
             while pending or running:
                 for job in [job for job in pending if self._ready(job, pending, running)]:
                     if len(running) < AT_ONCE:
                         pending.remove(job)
                         self._start(job, pool, running)
-                if running:
-                    from helpers.report import export  # noqa: F401 - loads while kernels start
                 done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
                     self._report(running.pop(future), *future.result())
