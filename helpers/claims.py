@@ -20,6 +20,7 @@ import yaml
 from helpers import base, markup, records, verdicts
 from helpers.base import CourseworkError
 from helpers.new_study import new_study
+from helpers.parameters import run_command
 from helpers.verdicts import calibration as calibration  # the judge judged, for the summary
 
 NUMBER = re.compile(r"\d+(?:,000)+|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\bnan\b")  # what numbers.csv lists
@@ -214,12 +215,6 @@ def beside(report: str, results: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["claim", "statement", "printed", "ours", "n", "share", "verdict"])
 
 
-def tally(frame: pd.DataFrame) -> pd.DataFrame:
-    """Claims by report (rows) and verdict (columns), with the number that is provisional."""
-    table = pd.crosstab(frame["report"], frame["verdict"]).reindex(columns=verdicts.VERDICTS, fill_value=0)
-    return table.assign(provisional=frame.groupby("report")["provisional"].agg(lambda column: (column != "").sum()))
-
-
 def numbers() -> pd.DataFrame:
     """Every number that the reports print: report, offset, line, printed, claims, set_aside (why)."""
     return pd.read_csv(base.NOTEBOOKS / "numbers.csv", dtype={"printed": str}, keep_default_na=False)
@@ -284,15 +279,9 @@ def main(arguments: list[str] | None = None) -> int:
     told.add_argument("--budget", choices=("smoke", "standard", "full"), help="whose pages; default: the largest")
     actions.add_parser("new-study", help="a claims file and a notebook of your own").add_argument("name")
     asked = parser.parse_args(arguments)
-    try:
-        if asked.action == "why":
-            print(why(asked.claim, asked.budget))
-        else:
-            print(*(f"wrote notebooks/{path.name}" for path in new_study(asked.name)), sep="\n")
-    except CourseworkError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    if asked.action == "why":
+        return run_command(lambda: why(asked.claim, asked.budget))
+    return run_command(lambda: "\n".join(f"wrote notebooks/{path.name}" for path in new_study(asked.name)))
 
 
 if __name__ == "__main__":

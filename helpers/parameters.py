@@ -10,6 +10,7 @@ import difflib
 import json
 import math
 import re
+import sys
 from pathlib import Path
 
 import yaml
@@ -55,6 +56,16 @@ def refuse_unknown(names, known, where: str, what: str = "parameter") -> None:
         near = difflib.get_close_matches(name, list(known), 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise CourseworkError(f"{where}: unknown {what} {name}; {hint}valid: {', '.join(known)}")
+
+
+def run_command(command) -> int:
+    """Call `command` and print what it returns; the exit code: 1 after a CourseworkError, one line on stderr."""
+    try:
+        print(command())
+    except CourseworkError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def check_value(name: str, kind: str, value, where: str):

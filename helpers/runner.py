@@ -6,6 +6,7 @@ import time
 from collections import deque
 from concurrent import futures
 from dataclasses import dataclass
+from pathlib import Path
 
 import filelock
 
@@ -58,7 +59,7 @@ class Run:
         """Train all of `waiting`, as many at once as the engine `machine` takes; key -> record."""
         self.machine, self.waiting = machine, deque(waiting)
         self.running, self.locks, self.found = {}, {}, {}
-        self.commit = _commit()
+        self.commit = commit()
         self.progress = Progress(self.study, {trial.key: trial.config.work() for trial in waiting}, live)
         try:
             while self.waiting or self.running:
@@ -170,12 +171,16 @@ class Run:
         return record
 
 
-def _commit() -> dict:
-    """The checkout's commit, and whether files differ from it; {} outside git."""
-    git = ["git", "-C", str(base.CHECKOUT)]
+def commit() -> dict:
+    """The git commit of the checkout and whether files differ from it; {} outside a repository."""
+
+    def git(*words):
+        arguments = ["git", "-C", str(base.CHECKOUT), *words]
+        return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, stderr=subprocess.DEVNULL)
-        changes = subprocess.check_output([*git, "status", "--porcelain"], text=True)
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != base.CHECKOUT:
+            return {}
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return {}
-    return {"commit": commit.strip(), "dirty": bool(changes.strip())}

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from helpers import base, engine, records, upkeep
 from helpers.base import CourseworkError
+from helpers.parameters import run_command
 from helpers.runner import Run, Trial
 
 _used = {}  # (study, key) -> checksum of the records this process has shown
@@ -174,12 +175,7 @@ def main(arguments=None) -> int:
     )
     asked = parser.parse_args(arguments)
     verb = {"ls": upkeep.ls, "rm": upkeep.rm_stale, "adopt": upkeep.adopt, "publish": upkeep.publish}[asked.verb]
-    try:
-        print(verb(asked.checkpoints) if asked.verb == "publish" else verb())
-    except CourseworkError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(lambda: verb(asked.checkpoints) if asked.verb == "publish" else verb())
 
 
 if __name__ == "__main__":

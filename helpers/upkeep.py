@@ -18,7 +18,7 @@ def result(record: dict) -> dict:
     return kept | {name: untimed(record[name]) for name in ("history", "metrics")}
 
 
-def _everything() -> list[tuple]:
+def everything() -> list[tuple]:
     """(path, record, stale) of all intact records, the committed ones first."""
     paths = [path for root in records.roots() for path in sorted(root.glob("*/*.json"))]
     found = [(path, record) for path in paths if (record := records.load(path))]
@@ -37,7 +37,7 @@ def ls() -> str:
     import pandas as pd
 
     lines = []
-    for path, record, stale in _everything():
+    for path, record, stale in everything():
         line = {name: record[name] for name in ("study", "function")}
         line["where"] = "committed" if path.is_relative_to(base.PUBLISHED) else "here"
         ends = {end: record["status"].startswith(end) for end in ("ok", "diverged", "failed")}
@@ -51,7 +51,7 @@ def ls() -> str:
 
 def rm_stale() -> str:
     """Remove this machine's stale records with the files beside them, and what killed runs left behind."""
-    stale = [path for path, _, stale in _everything() if stale]
+    stale = [path for path, _, stale in everything() if stale]
     here = [path for path in stale if path.is_relative_to(base.RECORDS)]
     for path in here:
         for suffix in (".json", ".npz", ".pt"):
@@ -67,11 +67,11 @@ def adopt(size: int = 5) -> str:
 
     The sample: the cheapest record of each function, then of each study, then the cheapest others, up to `size`.
     """
-    stale = [(path, record) for path, record, stale in _everything() if stale and finished(record)]
-    able = [(path, record, *made) for path, record in stale if (made := _remade(record))]
+    stale = [(path, record) for path, record, stale in everything() if stale and finished(record)]
+    able = [(path, record, *made) for path, record in stale if (made := remade(record))]
     able.sort(key=lambda entry: entry[1]["seconds"])
     lines = [f"{len(stale) - len(able)} stale records can no longer be asked for"] if len(able) < len(stale) else []
-    checked = [(entry[1], _again(*entry[1:])) for entry in _sample(able, size)]
+    checked = [(entry[1], _again(*entry[1:])) for entry in sample(able, size)]
     for name in sorted({record["function"] for _, record, *_ in able}):
         pairs = [(old, new) for old, new in checked if old["function"] == name]
         different = [old["key"] for old, new in pairs if result(old) != result(new)]
@@ -87,7 +87,8 @@ def adopt(size: int = 5) -> str:
     return "\n".join(lines) or "no record is stale"
 
 
-def _sample(entries: list, size: int) -> list:
+def sample(entries: list, size: int) -> list:
+    """At most `size` of `entries`, (path, record, ...) each: the first of each function, of each study, then others."""
     chosen = []
     for names in (["function"], ["function", "study"], ["study", "key"]):
         for entry in entries:
@@ -111,7 +112,7 @@ def _stamp(path, record, function, config, sample):
         records.write(record["study"], now | stamped, root=path.parent.parent)
 
 
-def _remade(record):
+def remade(record: dict):
     """(function, config) of a record; None where today's code gives them another key."""
     try:
         function, kind = (_import(record[name]) for name in ("function", "config_class"))
@@ -133,7 +134,7 @@ def _tuples(value):
 def publish(checkpoints: bool = False) -> str:
     """Copy finished records of the full budget to the committed ones; weights over 1 MB only if asked."""
     count = 0
-    for path, record, stale in _everything():
+    for path, record, stale in everything():
         target = base.PUBLISHED / "records" / record["study"] / path.name
         there = target.exists() and records.load(target)
         worthy = finished(record) and record["budget"] == "full" and not stale

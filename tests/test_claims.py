@@ -273,8 +273,6 @@ def test_ledger_judges_every_claim():
     entries = claims.load_claims()
     frame = claims.ledger(entries, answer_all(entries))
     assert len(frame) == len(entries) and set(frame["verdict"]) <= set(verdicts.VERDICTS)
-    table = claims.tally(frame)
-    assert table[list(verdicts.VERDICTS)].to_numpy().sum() == len(entries)
 
 
 def test_a_claim_without_a_result_fails_with_its_id():

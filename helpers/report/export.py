@@ -18,12 +18,12 @@ from nbconvert.filters.ansi import strip_ansi
 from PIL import Image
 
 from helpers.base import CourseworkError, write_atomically
+from helpers.page import BUNDLE
 from helpers.report.facts import banners, facts, provenance_rows, result_rows
 from helpers.report.pieces import Prose, printed
 from helpers.report.seal import gate, seal
 
 TEMPLATES = Path(__file__).parent
-BUNDLE = "application/vnd.coursework.results+json"
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
 DATA_ROWS = 100  # rows of a figure's data that the page shows; its CSV link has all
 LARGE = 1_000_000  # bytes; a page above is worth a word

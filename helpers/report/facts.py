@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from helpers.base import to_json
+from helpers.page import BANNER
 from helpers.report import check
 
 
@@ -52,7 +53,7 @@ def banners(state: dict, bundle: dict) -> list[str]:
         why = f": {state['reason']}" if state.get("reason") else ""
         lines.append(f"This page is not a finished result. Its run is marked \u201c{state['status']}\u201d{why}.")
     if check.stand_in(state):
-        lines.append("Stand-in data: no number here says anything about the real data set.")
+        lines.append(BANNER)
     short = [share for share in shares if share < 1]
     if state.get("budget") == "smoke":
         lines.append(

@@ -10,6 +10,7 @@ import yaml
 
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
+from helpers.page import BANNER
 from helpers.report import check
 from helpers.report.facts import duration, facts
 from helpers.report.readback import HEADLINES, evidence, in_words, load_rubric, read_pages, render
@@ -135,7 +136,7 @@ def _banners(states, run):
             why = f": {state['reason']}" if state.get("reason") else ""
             lines.append(f"{state.get('title') or state['notebook']} is marked “{state.get('status')}”{why}.")
     if check.stand_in(run):
-        lines.append("Stand-in data: no number here says anything about the real data set.")
+        lines.append(BANNER)
     if run["budget"] == "smoke":
         lines.append("Smoke budget: the shortest trainings that test the machinery, no results to quote.")
     return lines

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 import threading
 import time
 import warnings
@@ -90,21 +89,6 @@ def command(job: Job, build) -> str:
     words |= {n: v for n, v in build.environment.items() if n == "PRECISION" and v != "auto"}
     words |= {"SET": " ".join(f"{n}={v}" for n, v in given.items())} if given else {}
     return " ".join(["make report", *(f"{n}={shlex.quote(str(v))}" for n, v in words.items())])
-
-
-def commit() -> dict:
-    """The git commit of the checkout and whether files differ from it; {} outside a repository."""
-
-    def git(*words):
-        arguments = ["git", "-C", str(base.CHECKOUT), *words]
-        return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != base.CHECKOUT:
-            return {}
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.CalledProcessError):
-        return {}
 
 
 def publish(job: Job, nb, state: dict, folder: Path) -> tuple[dict, list[str]]:

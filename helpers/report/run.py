@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from helpers import base, page, parameters, sources
+from helpers import base, page, parameters, runner, sources
 from helpers.base import CourseworkError
 from helpers.report import console, freshness, outcome
 from helpers.report.outcome import Job
@@ -46,7 +46,7 @@ class Build:
         """
         self._look()
         self.selected, self.warnings = self._select(), []
-        self.stopped, self.commit = threading.Event(), outcome.commit()
+        self.stopped, self.commit = threading.Event(), runner.commit()
         self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             try:

@@ -18,10 +18,10 @@ def verify(given: dict) -> int:
 
     The records stay as they are. Raises CourseworkError if there is nothing to verify.
     """
-    known = [(path, record) for path, record, stale in upkeep._everything() if not stale and finished(record)]
-    known = {r["key"]: (path, r, *made) for path, r in known if (made := upkeep._remade(r))}
+    known = [(path, record) for path, record, stale in upkeep.everything() if not stale and finished(record)]
+    known = {r["key"]: (path, r, *made) for path, r in known if (made := upkeep.remade(r))}
     cheap = sorted(known.values(), key=lambda entry: entry[1]["seconds"])
-    sample = cheap if given.get("ALL") == "1" else upkeep._sample(cheap, SAMPLE)
+    sample = cheap if given.get("ALL") == "1" else upkeep.sample(cheap, SAMPLE)
     if not sample:
         raise CourseworkError("there is no record to verify yet: run make report first")
     groups = defaultdict(list)
