@@ -21,7 +21,6 @@ from helpers import base, markup, records, verdicts
 from helpers.base import CourseworkError
 from helpers.new_study import new_study
 from helpers.parameters import run_command
-from helpers.verdicts import calibration as calibration  # the judge judged, for the summary
 
 NUMBER = re.compile(r"\d+(?:,000)+|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\bnan\b")  # what numbers.csv lists
 
@@ -36,7 +35,7 @@ class Claim:
     statement: str
     value: str = ""
     best: bool = False
-    margin: float = verdicts.MARGIN
+    margin: float | None = None
     evidence: dict[str, str]  # reading -> results key or comparison; the first one decides
     undefined: str = ""
     assumes: tuple[str, ...] = ()
@@ -49,7 +48,7 @@ class Claim:
             found = verdicts.EVIDENCE.fullmatch(text)
             if not found or (self.kind == "order") != bool(found[2]):
                 raise ValueError(f"evidence is a results key, for an order two with >, < or ~, not {text!r}")
-        if self.kind in ("number", "epoch", "time") or self.value:
+        if self.kind in ("number", "bound", "epoch", "time") or self.value:
             verdicts.printed(self.value)
 
     def needs(self, text: str | None = None) -> list[str]:
@@ -183,7 +182,7 @@ def judge(claim: Claim, results: dict) -> dict:
         "verdict": verdict,
         "provisional": "" if share >= 1 else f"provisional: {share:.2g} of the epochs and examples",
         "reason": reason,
-        "n": min((result["n"] for result in first), default=0),
+        "n": min((len(result["values"]) for result in first), default=0),
         "budget": " and ".join(dict.fromkeys(str(result.get("budget")) for result in first)),
         "readings": "; ".join(f"{name}: {pair[0]}" for name, pair in said.items()) if len(said) > 1 else "",
         "likelihood_ratio": " : ".join(f"{p / most:.2g}" for p in odds.values()),

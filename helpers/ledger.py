@@ -2,7 +2,9 @@
 
 import html
 import re
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 
 from helpers import base, claims, verdicts
@@ -35,6 +37,38 @@ def counts(frame: pd.DataFrame) -> pd.DataFrame:
     provisional = (frame["provisional"] != "").groupby(frame["report"]).sum()
     table = table.assign(claims=table.sum(axis=1), provisional=provisional)
     return pd.concat([table, table.sum().to_frame("all").T]).rename_axis("report")
+
+
+def calibration(rng: np.random.Generator, results: dict | None = None, cases: int = 400) -> list[dict]:
+    """The judge judged: held-out seeds fed in as claims, as they are and moved by 0.02 either way.
+
+    results: real ones, of which each test accuracy with 4 seeds or more is used, every seed held out once. Beside
+    them about `cases` made-up ones, six seeds together so that five judge: binomial accuracies whose probability
+    itself varies by 0.002 from seed to seed. Returns [{source, cases, reproduced, refuted}], the last two shares.
+    """
+    pools = {"held-out seeds": set(), "made-up seeds": set()}
+    for key, result in (results or {}).items():
+        values = verdicts.trained(result, key)
+        if key.endswith(".test_accuracy") and len(values) > 3 and result["share"] == 1:
+            pools["held-out seeds"].add(tuple(values))
+    for centre in rng.uniform(0.8, 0.93, -(-cases // 6)):
+        chances = centre + 0.002 * rng.standard_normal(6)
+        pools["made-up seeds"].add(tuple(rng.binomial(verdicts.IMAGES, chances) / verdicts.IMAGES))
+    rows = []
+    for source, pool in pools.items():
+        moved = {0.0: [], 0.02: [], -0.02: []}
+        for values in pool:
+            for i, held in enumerate(values):
+                answer = {"k.test_accuracy": {"values": [*values[:i], *values[i + 1 :]]}}
+                for shift, said in moved.items():
+                    claim = SimpleNamespace(value=f"{held + shift:.4f}", best=False)
+                    said.append(verdicts.judge_number(claim, "k.test_accuracy", answer)[0])
+        if pool:
+            true, false = moved[0.0], moved[0.02] + moved[-0.02]
+            shares = {"reproduced": true.count("reproduced") / len(true)}
+            shares["refuted"] = false.count("not reproduced") / len(false)
+            rows.append({"source": source, "cases": len(true), **shares})
+    return rows
 
 
 def show(frame: pd.DataFrame, entries: list, results: dict) -> None:
@@ -93,7 +127,7 @@ def quote(page, results: dict, text: str) -> None:
 
     Where one of them has no result, the sentence is left out and its page named instead.
     """
-    stems = [re.sub(r"\.(std|n|value|unit)$", "", key) if key not in results else key for key in KEY.findall(text)]
+    stems = [re.sub(r"\.(std|n|sum|value|unit)$", "", key) if key not in results else key for key in KEY.findall(text)]
     missing = {stem.split(".")[0] for stem in stems if stem not in results}
     if missing:
         return page.say(f"*Not run: {', '.join(sorted(missing))}.*")

@@ -80,7 +80,7 @@ class Page:
         )
 
     def publish_trials(self, prefix, frame, metrics=METRICS):
-        """Publish one row of trials over its seeds: prefix.<metric>, .seconds and .diverged.
+        """Publish one row of trials over its seeds: prefix.<metric>, .seconds and .diverged (1 where it did, else 0).
 
         Raises CourseworkError when no trial has finished or a metric asked for is absent.
         """
@@ -96,13 +96,13 @@ class Page:
         for metric in asked:
             self.publish(f"{prefix}.{metric}", finished[metric].tolist(), **about)
         self.publish(f"{prefix}.seconds", finished["seconds"].tolist(), unit="s", **about)
-        diverged = finished["status"].astype(str).str.startswith("diverged").sum()
-        self.publish(f"{prefix}.diverged", diverged, **about)
+        diverged = finished["status"].astype(str).str.startswith("diverged").astype(int)
+        self.publish(f"{prefix}.diverged", diverged.tolist(), **about)
 
     def fill(self, text: str) -> str:
-        """`text` with {key} (mean ± std if n > 1), {key.std}, {key.n}, {key:.3f}, {key%} filled in.
+        """`text` with {key} (mean ± std if n > 1), {key.std}, {key.n}, {key.sum}, {key:.3f}, {key%} filled in.
 
-        A format or % gives the mean alone; {{ and }} are braces. Raises CourseworkError on an
+        A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Raises CourseworkError on an
         unknown key.
         """
 
@@ -113,6 +113,8 @@ class Page:
             stem, _, field = key.rpartition(".")
             if key in self.results:
                 return markup.number(self.results[key]["value"], form, self.results[key]["std"])
+            if stem in self.results and field == "sum":
+                return markup.number(sum(filter(None, self.results[stem]["values"])), form)
             if stem in self.results and field in ("value", "std", "n", "unit"):
                 return markup.number(self.results[stem][field], form)
             return refuse_unknown([key], self.results, self.notebook, "result")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import base, claims, records, verdicts
+from helpers import base, claims, ledger, records, verdicts
 from helpers.base import CourseworkError
 
 CHECKOUT = base.CHECKOUT
@@ -125,6 +125,36 @@ def test_diverged_seeds_count_as_a_side():
     assert verdict(claim(value="0.90"), {key: result(0.86, 0.861, 0.862, None)}) == "not reproduced"
 
 
+def test_seeds_at_chance_do_not_widen_the_interval():
+    key = "study_a.a7_applied.test_accuracy"
+    some = {key: result(0.86, 0.1, 0.855, 0.1, 0.858)}
+    assert verdict(claim(evidence=key, value="0.857"), some) == "reproduced"  # three of five trained, and agree
+    assert verdict(claim(evidence=key, value="0.30"), some) == "inconclusive"  # between those at chance and the others
+    assert verdict(claim(evidence=key, value="0.99"), some) == "not reproduced"
+    most = {key: result(0.86, 0.1, 0.1, 0.1, 0.1)}
+    assert verdict(claim(evidence=key, value="0.86"), most) == "inconclusive"  # most runs do not do that
+    assert verdict(claim(evidence=key, value="0.86"), {key: result(0.1, 0.1, 0.1)}) == "not reproduced"
+    assert verdict(claim(evidence=key, value="0.1"), {key: result(0.1, 0.1, 0.1)}) == "reproduced"
+
+
+def test_a_bound_is_not_widened():
+    key = "study_c.normal.test_accuracy"
+    entry = claim("bound", key, value="88 %")
+    assert verdict(entry, {key: result(0.860, 0.861, 0.862)}) == "reproduced"
+    assert verdict(entry, {key: result(0.879, 0.880, 0.878)}) == "inconclusive"  # below, but within the error
+    assert verdict(entry, {key: result(0.900, 0.901, 0.899)}) == "not reproduced"
+    below, above = (verdicts.likelihood(entry, key, {key: result(*[v] * 5)}) for v in (0.85, 0.90))
+    assert below > 0.9 and above < 0.2
+
+
+def test_a_gain_is_no_accuracy_at_chance():
+    key = "study_c.scheduler_gain.test_accuracy"
+    entry = claim("number", key, value="0.5-1 %")
+    inside, outside = (verdicts.likelihood(entry, key, {key: result(*v)}) for v in ([0.007] * 3, [-0.02] * 3))
+    assert inside > 5 * outside
+    assert verdict(entry, {key: result(None)}) == "inconclusive"  # no pair trained alike
+
+
 def test_epochs_within_three():
     key = "study_b.final.best_epoch"
     entry = claim("epoch", key, value="24")
@@ -133,6 +163,7 @@ def test_epochs_within_three():
     assert verdict(entry, {key: result(None, None, None)}) == "not reproduced"
     assert verdict(entry, {key: result(10, 12, 24)}) == "inconclusive"
     assert verdict(claim("epoch", key, value="20-25"), {key: result(28)}) == "reproduced"
+    assert verdict(entry, {key: result(2, 1, 2, share=0.1)}) == "inconclusive"  # epoch 24 never came
 
 
 def test_divergence_by_status_or_chance():
@@ -149,9 +180,19 @@ def test_divergence_by_status_or_chance():
     assert verdict(entry, answer([gone, "ok", "ok"], [0.1, 0.88, 0.88])) == "inconclusive"
 
 
+def test_what_a_shortened_training_does_not_show_stays_open():
+    entry = claim("statement", "study_a.a1.falls")
+    assert verdict(entry, {"study_a.a1.falls": result(0, 0, 0)}) == "not reproduced"
+    assert verdict(entry, {"study_a.a1.falls": result(0, 0, 0, share=0.5)}) == "inconclusive"
+    assert verdict(entry, {"study_a.a1.falls": result(1, 1, 0, share=0.5)}) == "reproduced"
+    assert verdict(entry, {"study_a.a1.falls": result()}) == "inconclusive"
+
+
 def test_times_give_a_ratio_and_no_verdict():
     line = claims.judge(claim("time", "study_a.a1.seconds", value="719.6"), {"study_a.a1.seconds": result(359.8)})
     assert line["verdict"] == "not comparable" and "0.5" in line["reason"]
+    short = {"study_a.a1.seconds": result(3.598, share=0.01)}
+    assert claims.judge(claim("time", "study_a.a1.seconds", value="719.6"), short)["reason"] == line["reason"]
 
 
 def test_order_over_paired_seeds():
@@ -180,6 +221,8 @@ def test_no_difference_refutes_an_order_and_supports_equality():
     assert verdict(claim("order", f"{left} > {right}"), same) == "not reproduced"
     assert verdict(claim("order", f"{left} ~ {right}"), same) == "reproduced"
     assert verdict(claim("order", f"{left} ~ {right}"), apart) == "not reproduced"
+    assert verdict(claim("order", f"{left} > {right}", margin=0.04), apart) == "reproduced"
+    assert verdict(claim("order", f"{left} > {right}", margin=0.10), apart) == "not reproduced"  # not by so much
     short = apart | {right: result(0.85, 0.85, 0.85, share=0.1)}
     assert verdict(claim("order", f"{left} > {right}"), short) == "inconclusive"
 
@@ -254,7 +297,7 @@ def test_shortened_trials_and_standin_data_are_marked():
 def test_calibration_meets_its_targets():
     rng = np.random.default_rng(4)
     real = {f"study_a.r{i}.test_accuracy": result(*rng.normal(0.86, 0.002, 5)) for i in range(20)}
-    rows = claims.calibration(rng, real)
+    rows = ledger.calibration(rng, real)
     assert [row["source"] for row in rows] == ["held-out seeds", "made-up seeds"]
     assert rows[0]["cases"] == 100 and rows[1]["cases"] >= 400
     assert all(row["refuted"] >= 0.9 and row["reproduced"] >= 0.9 for row in rows)

@@ -152,7 +152,8 @@ def test_publish_trials_makes_keys_of_one_row(a_page):
     assert set(a_page.results) == {"a1.test_accuracy", "a1.seconds", "a1.diverged"}
     found = a_page.results["a1.test_accuracy"]
     assert (found["values"], found["share"], found["records"]) == ([0.8, 0.1], 0.5, ["k0", "k1"])
-    assert a_page.results["a1.diverged"]["value"] == 1
+    assert a_page.results["a1.diverged"]["values"] == [0, 1]
+    assert a_page.fill("{a1.diverged.sum} of {a1.diverged.n} diverged") == "1 of 2 diverged"
     with pytest.raises(CourseworkError, match="validation_accuracy"):
         a_page.publish_trials("a1", frame, ["validation_accuracy"])
     with pytest.raises(CourseworkError, match="no trial has finished"):
