@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 
 _HOMES = {
-    "analysis": "at_epoch derive mean_between",
+    "analysis": "at_epoch cut_on_plateau derive mean_between",
     "base": "CourseworkError",
     "device": "cpu gpu num_gpus seed_everything try_all_gpus try_gpu",
     "models": "build cut_patches",

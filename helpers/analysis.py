@@ -39,6 +39,19 @@ def _derive(history: pd.DataFrame, curve: str) -> dict:
     }
 
 
+def cut_on_plateau(frame: pd.DataFrame, curve: str, patience: int) -> list[int]:
+    """1 for each trial whose rate was first cut after `patience` epochs in which `curve` found no better value, else 0.
+
+    Better is higher, of a loss lower.
+    """
+    found = []
+    for history in frame["history"]:
+        values = np.asarray(history[curve], dtype=float) * (-1 if "loss" in curve else 1)
+        cut = int(np.argmax(np.asarray(history["lr"]) < history["lr"].iloc[0]))  # 0: never
+        found.append(int(cut > patience and values[: cut - patience].max() >= values[:cut].max()))
+    return found
+
+
 def at_epoch(frame: pd.DataFrame, epoch: int, curve: str = "test_accuracy") -> list[float]:
     """The curve's value after `epoch` of each trial, or its last where the training was shorter."""
     return [float(history[curve].iloc[min(epoch, len(history)) - 1]) for history in frame["history"]]

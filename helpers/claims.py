@@ -197,7 +197,7 @@ def ledger(claims: list[Claim], results: dict) -> pd.DataFrame:
 
 
 def beside(report: str, results: dict) -> pd.DataFrame:
-    """A report's claims that a page's own results (page.results) answer: claim, statement, printed, ours ... verdict.
+    """A report's claims that a page's own results (page.results) answer: claim, statement, verdict, printed, ours ...
 
     The keys lack the study's name; it is the one whose evidence they answer most.
     """
@@ -209,9 +209,9 @@ def beside(report: str, results: dict) -> pd.DataFrame:
         row, first = judge(claim, known), [known[key] for key in claim.needs(next(iter(claim.evidence.values())))]
         ours = " and ".join(markup.number(result["value"], None, result["std"]) for result in first)
         verdict = row["verdict"] + (" (provisional)" if row["provisional"] else "")
-        about = {"ours": ours, "share": min(result["share"] for result in first), "verdict": verdict}
+        about = {"ours": ours, "trained": f"{100 * min(r['share'] for r in first):.2g} %", "verdict": verdict}
         rows.append({name: row[name] for name in ("claim", "statement", "printed", "n")} | about)
-    return pd.DataFrame(rows, columns=["claim", "statement", "printed", "ours", "n", "share", "verdict"])
+    return pd.DataFrame(rows, columns=["claim", "statement", "verdict", "printed", "ours", "n", "trained"])
 
 
 def numbers() -> pd.DataFrame:

@@ -22,7 +22,7 @@ from helpers.pictures import (
 )
 
 __all__ = ["Drawing", "architecture", "bars", "confusion", "curves", "heatmap", "histogram", "histories", "images"]
-__all__ += ["patches", "regression", "reliability", "schedule"]
+__all__ += ["labels", "patches", "regression", "reliability", "schedule"]
 DASHES = ["-", "--", "-.", ":"]
 
 
@@ -47,8 +47,16 @@ def _words(name) -> str:
     return str(name).replace("_", " ")
 
 
+def labels(trials: pd.DataFrame) -> pd.Series:
+    """The row of each trial; where some were shortened more than others, these with their number of epochs."""
+    epochs = trials["history"].map(len)
+    marked = trials["row"] + " (" + epochs.astype(str) + " epoch" + epochs.map(lambda n: "s" * (n != 1)) + ")"
+    return trials["row"].where(trials["share"] == trials["share"].max(), marked)
+
+
 def histories(trials: pd.DataFrame) -> pd.DataFrame:
-    """The epochs of all trials in one frame: row, seed, epoch (from 1), and the history's columns."""
+    """The epochs of all trials in one frame: row (see `labels`), seed, epoch (from 1), and the history's columns."""
+    trials = trials.assign(row=labels(trials)) if "share" in trials else trials
     parts = [t.history.assign(row=t.row, seed=t.seed, epoch=range(1, len(t.history) + 1)) for t in trials.itertuples()]
     return pd.concat(parts, ignore_index=True)
 

@@ -1,6 +1,7 @@
 """The ledger as the summary shows it: one table with filters that need no script, a folded trail in every row."""
 
 import html
+import math
 import re
 from types import SimpleNamespace
 
@@ -37,6 +38,29 @@ def counts(frame: pd.DataFrame) -> pd.DataFrame:
     provisional = (frame["provisional"] != "").groupby(frame["report"]).sum()
     table = table.assign(claims=table.sum(axis=1), provisional=provisional)
     return pd.concat([table, table.sum().to_frame("all").T]).rename_axis("report")
+
+
+def innocent_causes(report: str, results: dict) -> pd.DataFrame:
+    """What may explain, without anybody's fault, the claims of `report` that a page's own results do not reproduce."""
+    known, found = claims.beside(report, results), {}
+    refuted = set(known["claim"][known["verdict"].str.startswith("not reproduced")])
+    for claim in claims.load_claims():
+        for cause in claim.causes if claim.id in refuted else ():
+            found.setdefault(cause, []).append(claim.id)
+    rows = [(cause, ", ".join(ids)) for cause, ids in found.items()]
+    return pd.DataFrame(rows, columns=["innocent cause", "may explain"])
+
+
+def log_odds(ids: list[str], results: dict) -> float:
+    """log10 of the likelihood ratio of the second reading against the first, over the claims `ids` together.
+
+    results: {full key: result}; see `verdicts.likelihood`.
+    """
+    total = 0.0
+    for claim in [claim for claim in claims.load_claims() if claim.id in ids]:
+        first, second = (verdicts.likelihood(claim, text, results) for text in [*claim.evidence.values()][:2])
+        total += math.log10(max(second, 1e-300)) - math.log10(max(first, 1e-300))
+    return total
 
 
 def calibration(rng: np.random.Generator, results: dict | None = None, cases: int = 400) -> list[dict]:

@@ -89,15 +89,19 @@ class Page:
         if finished.empty:
             raise CourseworkError(f"{self.notebook}: {prefix}: no trial has finished, so no result")
         refuse_unknown(asked, frame.columns, f"{self.notebook}, {prefix}", "metric")
-        columns = {"seeds": "seed", "records": "key", "statuses": "status"}
-        about = {name: finished[column].tolist() for name, column in columns.items()}
-        about["share"] = finished["share"].min()
-        about["budget"] = finished["budget"].iloc[0] if "budget" in finished else None
+        about = self.about(finished)
         for metric in asked:
             self.publish(f"{prefix}.{metric}", finished[metric].tolist(), **about)
         self.publish(f"{prefix}.seconds", finished["seconds"].tolist(), unit="s", **about)
         diverged = finished["status"].astype(str).str.startswith("diverged").astype(int)
         self.publish(f"{prefix}.diverged", diverged.tolist(), **about)
+
+    def about(self, frame) -> dict:
+        """What `publish` notes of the trials that a result stands on: seeds, records, statuses, share, budget."""
+        columns = {"seeds": "seed", "records": "key", "statuses": "status"}
+        about = {name: frame[column].tolist() for name, column in columns.items()}
+        budgets = set(frame.get("budget", ()))
+        return about | {"share": frame["share"].min(), "budget": budgets.pop() if len(budgets) == 1 else None}
 
     def fill(self, text: str) -> str:
         """`text` with {key} (mean ± std if n > 1), {key.std}, {key.n}, {key.sum}, {key:.3f}, {key%} filled in.

@@ -38,6 +38,16 @@ def test_stable_epoch():
     assert analysis.derive(frame_of([0.8] * 6)).iloc[0]["stable_epoch"] == 1
 
 
+def test_a_cut_on_a_plateau():
+    rates = [0.1, 0.1, 0.1, 0.1, 0.01]
+    assert analysis.cut_on_plateau(frame_of([0.5, 0.8, 0.7, 0.7, 0.9], rates), "test_accuracy", 2) == [1]
+    assert analysis.cut_on_plateau(frame_of([0.5, 0.6, 0.7, 0.8, 0.9], rates), "test_accuracy", 2) == [0]  # still rose
+    assert analysis.cut_on_plateau(frame_of([0.5] * 5, [0.1] * 5), "test_accuracy", 2) == [0]  # never cut
+    frame = frame_of([0.5] * 5, rates)
+    frame["history"][0]["test_loss"] = [1.0, 0.5, 0.6, 0.7, 0.4]
+    assert analysis.cut_on_plateau(frame, "test_loss", 2) == [1]
+
+
 def test_values_at_and_between_epochs():
     frame = frame_of([0.1, 0.2, 0.3, 0.4])
     assert analysis.at_epoch(frame, 2) == [0.2] and analysis.at_epoch(frame, 9) == [0.4]

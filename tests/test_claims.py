@@ -430,7 +430,7 @@ def test_a_page_sees_its_own_claims_beside_its_results():
     assert set(frame["verdict"]) == {"reproduced"} and set(frame["n"]) == {3}
     assert frame["ours"].iloc[0] == "0.8260 ± 0.0020"
     short = claims.beside("A", {"a3.test_accuracy": result(0.5, share=0.1)})
-    assert set(short["verdict"]) == {"not reproduced (provisional)"} and set(short["share"]) == {0.1}
+    assert set(short["verdict"]) == {"not reproduced (provisional)"} and set(short["trained"]) == {"10 %"}
     standin = claims.beside("A", {"a3.test_accuracy": result(0.828, standin=True)})
     assert set(standin["verdict"]) == {"not comparable"}
     assert claims.beside("A", {"unasked": result(1)}).empty

@@ -127,6 +127,14 @@ def test_schedule_puts_the_rate_on_a_log_axis():
     assert upper.get_shared_x_axes().joined(upper, lower)
 
 
+def test_shortened_trials_are_named_so_beside_whole_ones():
+    history = pd.DataFrame({"test_accuracy": [0.5]})
+    frame = pd.DataFrame({"row": ["a", "b"], "seed": 0, "share": [1.0, 0.02], "history": [history, history]})
+    assert figures.labels(frame).tolist() == ["a", "b (1 epoch)"]
+    assert figures.histories(frame)["row"].tolist() == ["a", "b (1 epoch)"]
+    assert figures.labels(frame.assign(share=0.02)).tolist() == ["a", "b"]
+
+
 def test_bars_take_the_sample_deviation_and_points_where_zero_is_left_out():
     drawing = figures.bars({"Adam": [0.8, 0.9, 1.0], "SGD": 0.7}, xlabel="test accuracy", reference={"SGD": 0.75})
     assert drawing.data["value"].tolist() == pytest.approx([0.9, 0.7])

@@ -75,8 +75,12 @@ def results_of(nb) -> dict:
 
 
 def _parts(nb, name, prose, strict):
-    """The notebook as a flat list of parts for the template, in reading order."""
+    """The notebook as a flat list of parts for the template, in reading order.
+
+    What a cell tagged `opening` puts out stands before the first code: the result, which is known only at the end.
+    """
     counts = {"figure": 0, "code": 0, "prose": 0}
+    opening = [output for cell in nb.cells if "opening" in cell.metadata.get("tags", []) for output in cell.outputs]
     for cell in nb.cells:
         tags = cell.metadata.get("tags", [])
         if any(tag.startswith("papermill-error") for tag in tags) or not cell.source.strip():
@@ -87,9 +91,11 @@ def _parts(nb, name, prose, strict):
                 cell.source = cell.source.replace(f"attachment:{file}", f"data:{kind};base64,{content}")
             yield _labelled("prose", cell.source, counts, html=prose.html(cell.source))
         elif cell.cell_type == "code":
+            while opening:
+                yield from _output(opening.pop(0), f"{name}: the opening", counts, prose, strict)
             lines = cell.source.strip().split("\n")
             yield _labelled("code", lines[0], counts, source=cell.source.strip(), first=lines[0], lines=len(lines))
-            for output in cell.outputs:
+            for output in cell.outputs if "opening" not in tags else ():
                 yield from _output(output, f"{name}: code cell {counts['code']}", counts, prose, strict)
 
 
