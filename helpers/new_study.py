@@ -69,8 +69,8 @@ def new_study(name: str) -> list[Path]:
 
     Raises CourseworkError on a name that is taken or not one word of small letters, digits and _.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]+", name):
-        raise CourseworkError(f"NAME={name}: expected two or more small letters, digits and _, e.g. NAME=mine")
+    if not re.fullmatch(r"[a-z][a-z0-9]\w*", name, re.ASCII) or name != name.lower():  # study_a_... is study A
+        raise CourseworkError(f"NAME={name}: expected two small letters or digits, then also _, e.g. NAME=mine")
     cells = [_cell(role, source.replace("NAME", name)) for role, source in CELLS.items()]
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     about = {"coursework": {"data": ["fashion_mnist"]}, "kernelspec": kernel, "language_info": {"name": "python"}}

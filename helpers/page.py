@@ -106,9 +106,12 @@ class Page:
     def fill(self, text: str) -> str:
         """`text` with {key} (mean ± std if n > 1), {key.std}, {key.n}, {key.sum}, {key:.3f}, {key%} filled in.
 
-        A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Raises CourseworkError on an
-        unknown key.
+        A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Where shortened trainings are
+        told beside whole ones, † marks them. Raises CourseworkError on an unknown key.
         """
+        told = [self.results[key] for key in re.findall(r"\{([\w.\-]+)", text) if key in self.results]
+        shares = {result["share"] for result in told if result["records"]}
+        short = min(shares, default=1) if len(shares) > 1 and max(shares) == 1 else 0
 
         def written(match):
             key, form = match[1], (match[2] or "").lstrip(":")
@@ -116,14 +119,16 @@ class Page:
                 return match[0][0]
             stem, _, field = key.rpartition(".")
             if key in self.results:
-                return markup.number(self.results[key]["value"], form, self.results[key]["std"])
+                mark = "†" if short and self.results[key]["share"] < 1 else ""
+                return markup.number(self.results[key]["value"], form, self.results[key]["std"]) + mark
             if stem in self.results and field == "sum":
                 return markup.number(sum(filter(None, self.results[stem]["values"])), form)
             if stem in self.results and field in ("value", "std", "n", "unit"):
                 return markup.number(self.results[stem][field], form)
             return refuse_unknown([key], self.results, self.notebook, "result")
 
-        return re.sub(r"\{\{|\}\}|\{([A-Za-z_][\w.\-]*)(%|:[^{}]+)?\}", written, text)
+        filled = re.sub(r"\{\{|\}\}|\{([A-Za-z_][\w.\-]*)(%|:[^{}]+)?\}", written, text)
+        return filled + (f" (†: shortened, the least to {100 * short:.2g} % of the training)" if short else "")
 
     def say(self, text: str) -> None:
         """Show Markdown whose numbers are published results (see `fill`)."""

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,13 @@ def test_notebooks_keep_to_the_house_style(path):
         short = len(cell.source.splitlines()) <= 12 or cell is code[0]  # parameters are a list, one a line
         assert short, f"{cell.id} is longer than 12 lines"
         assert not [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.ClassDef)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_accuracy_stands_in_a_notebook(path):
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    text = re.sub(r"momentum=[\d.]+|ppf\([\d.]+", "", text)  # settings that look like accuracies
+    assert re.findall(r"\b0\.(?:[5-8]\d+|9\d\d+)\b|\b\d\d\.\d+ ?%", text) == []
 
 
 def test_a_soiled_notebook_is_noticed_and_cleaned(tmp_path, monkeypatch):

@@ -171,6 +171,14 @@ def test_prose_takes_its_numbers_from_results(a_page):
         a_page.fill("{a.ac}")
 
 
+def test_shortened_trainings_are_marked_beside_whole_ones(a_page):
+    a_page.publish("whole", [0.9], records=["k0"])
+    a_page.publish("short", [0.5], share=0.02, records=["k1"])
+    a_page.publish("count", 3)
+    assert a_page.fill("{whole}, {short}.") == "0.9, 0.5†. (†: shortened, the least to 2 % of the training)"
+    assert a_page.fill("{short} of {count}") == "0.5 of 3" and a_page.fill("{whole} of {count}") == "0.9 of 3"
+
+
 def test_a_table_has_caption_scopes_and_escaped_text():
     frame = pd.DataFrame({"name": ["a<b", "c"], "value": [0.123456, math.nan], "ok": [True, None]})
     found = markup.table(frame, "A & B", "Note.")
