@@ -132,12 +132,16 @@ def test_what_changed_decides_what_is_done(small):
     (small / "reports" / "smoke" / "good.html").unlink()
     assert "page only" in report(small, "BUDGET=smoke").stdout
 
-    write_notebook(small, "added", 'page.publish("b", 2)', FINISH)  # registered nowhere
+    write_notebook(small, "added", 'page.publish("b", 2)', FINISH, reads=["reports/bench.json"])  # registered nowhere
     built = report(small, "BUDGET=smoke")
     assert "added" in built.stdout
     assert "page only" not in built.stdout
     assert "added.html" in (small / "reports" / "smoke" / "index.html").read_text()
     assert state(small, "good")["started"] == started
+
+    (small / "reports" / "bench.json").write_text("{}")
+    built = report(small, "BUDGET=smoke").stdout
+    assert "(changed: reads)" in built and "good" not in built
 
     write_notebook(small, "good", GOOD[0].replace("3 *", "5 *"), *GOOD[1:], prose="Other words.")
     report(small, "ONLY=added", "BUDGET=smoke")

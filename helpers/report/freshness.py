@@ -25,8 +25,8 @@ def digest(value) -> str:
 def inputs(nb: dict, name: str, budget: str, **given) -> dict:
     """Named hashes of all that the page of notebook `nb` (its JSON) stands on.
 
-    given: parameters, data (name -> fingerprint), needs (results of other notebooks), author; they
-    are hashed as they are. Records are `records`' business: a run says what it used when it ends.
+    given: parameters, data (name -> fingerprint), needs (results of other notebooks), reads (files), author;
+    they are hashed as they are. Records are `records`' business: a run says what it used when it ends.
     """
     sources = {kind: _sources(nb, kind) for kind in ("code", "markdown")}
     modules = _modules(sources["code"])
@@ -35,7 +35,7 @@ def inputs(nb: dict, name: str, budget: str, **given) -> dict:
         "budget": digest(_budget(budget, name)),
         "helpers": {module: source_hash(module) for module in modules},
         "claims": _claims() if "helpers.claims" in modules else "",
-        "lock": _file(base.CHECKOUT / "requirements.lock") + platform.python_version(),
+        "lock": file_hash(base.CHECKOUT / "requirements.lock") + platform.python_version(),
         "prose": digest(sources["markdown"]),
         "template": _template(),
         **{key: digest(value) for key, value in given.items()},
@@ -98,8 +98,9 @@ def _budget(budget: str, name: str) -> list:
 
 
 def _claims() -> str:
-    files = [*base.NOTEBOOKS.glob("claims*.yaml"), *base.NOTEBOOKS.glob("*.csv")]
-    return digest([_file(file) for file in sorted(files)])
+    """Claims, printed numbers, and the results of published pages, which the ledger also reads."""
+    files = [*base.NOTEBOOKS.glob("claims*.yaml"), *base.NOTEBOOKS.glob("*.csv"), *base.PUBLISHED.glob("*.json")]
+    return digest([file_hash(file) for file in sorted(files)])
 
 
 def _stands(study: str, key: str, check: str) -> bool:
@@ -112,10 +113,11 @@ def _stands(study: str, key: str, check: str) -> bool:
 
 def _template() -> str:
     files = sorted((base.CHECKOUT / "helpers" / "report" / "template").glob("*"))
-    return digest([source_hash("helpers.report.export"), *(_file(file) for file in files)])
+    return digest([source_hash("helpers.report.export"), *(file_hash(file) for file in files)])
 
 
-def _file(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """16 hexadecimal digits of a file's content; "" where there is none."""
     return digest(path.read_bytes()) if path.is_file() else ""
 
 

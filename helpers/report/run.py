@@ -1,8 +1,8 @@
 """The build: each notebook whose inputs changed is run, two at a time, and set as a page; then the index.
 
 Whatever lies in notebooks/ is built. A notebook's metadata may say `"coursework": {"needs": "all" or
-names, "data": ["fashion_mnist", "cifar10"], "timeout": seconds for one cell, "alone": true}`; one that
-measures speed runs alone.
+names, "data": ["fashion_mnist", "cifar10"], "reads": other files, "timeout": seconds for one cell,
+"alone": true}`; one that measures speed runs alone.
 """
 
 import contextlib
@@ -158,6 +158,7 @@ class Build:
             parameters=[job.parameters, self.environment.get("PRECISION")],
             data=[getattr(self.data_of.get(name), "fingerprint", None) for name in job.datasets],
             needs=[(states[name] or {}).get("results") for name in self._needs(job)],
+            reads=[freshness.file_hash(base.ROOT / name) for name in job.about("reads", [])],
             author=self.author,
         )
         now = job.inputs | {"records": freshness.records(before.get("used", []), self.budget)}
