@@ -51,6 +51,18 @@ def innocent_causes(report: str, results: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["innocent cause", "may explain"])
 
 
+def tell_result(page, report: str, text: str) -> None:
+    """Publish how a page's own results answer the claims of `report`, and say it, followed by `text`."""
+    verdict = claims.beside(report, page.results)["verdict"].str.removesuffix(" (provisional)")
+    page.publish("verdicts.judged", len(verdict))
+    for name in ("reproduced", "not reproduced"):
+        page.publish(f"verdicts.{name.replace(' ', '_')}", (verdict == name).sum())
+    page.say(
+        "**Result.** Of {verdicts.judged} claims, {verdicts.reproduced} are reproduced and {verdicts.not_reproduced} "
+        f"are not. {text}"
+    )
+
+
 def log_odds(ids: list[str], results: dict) -> float:
     """log10 of the likelihood ratio of the second reading against the first, over the claims `ids` together.
 

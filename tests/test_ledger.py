@@ -94,3 +94,23 @@ def test_a_quote_of_what_was_not_run_says_so(results, shown):
 
 def test_the_committed_notebooks_go_by_their_short_names():
     assert {"study_a", "task5", "summary"} <= ledger.not_run({})
+
+
+def test_the_result_and_innocent_causes_of_a_page(shown):
+    a_page = page.Page("study_a_sgd_sweep", {"budget": "full"}, {})
+    a_page.publish("a3.test_accuracy", [0.826, 0.827, 0.825])  # as printed
+    a_page.publish("a4.test_accuracy", [0.700, 0.701, 0.699])
+    [said] = shown(ledger.tell_result, a_page, "A", "And {a4.test_accuracy:.2f}.")
+    assert said["text/markdown"] == "**Result.** Of 4 claims, 2 are reproduced and 2 are not. And 0.70."
+    judged = {key: a_page.results[f"verdicts.{key}"]["value"] for key in ("judged", "reproduced", "not_reproduced")}
+    assert judged == {"judged": 4, "reproduced": 2, "not_reproduced": 2}
+    causes = ledger.innocent_causes("A", a_page.results)
+    assert causes["may explain"].tolist() == ["A4.test_accuracy, A4.evaluated"]
+    assert "another seed" in causes["innocent cause"].item()
+
+
+def test_log_odds_weigh_the_second_reading_against_the_first():
+    keys = {name: f"study_a.{name}.test_accuracy" for name in ("a8_applied", "a8_plain")}
+    results = {keys["a8_applied"]: result(0.1, 0.1, 0.1), keys["a8_plain"]: result(0.857, 0.860, 0.862)}
+    assert ledger.log_odds(["A8.test_accuracy"], results) > 1
+    assert ledger.log_odds(["A8.test_accuracy"], dict(zip(keys.values(), reversed(results.values())))) < -1
