@@ -209,7 +209,7 @@ def beside(report: str, results: dict) -> pd.DataFrame:
         row, first = judge(claim, known), [known[key] for key in claim.needs(next(iter(claim.evidence.values())))]
         ours = " and ".join(markup.number(result["value"], None, result["std"]) for result in first)
         verdict = row["verdict"] + (" (provisional)" if row["provisional"] else "")
-        about = {"ours": ours, "trained": f"{100 * min(r['share'] for r in first):.2g} %", "verdict": verdict}
+        about = {"ours": ours, "trained": f"{100 * min(r['share'] for r in first):.3g} %", "verdict": verdict}
         rows.append({name: row[name] for name in ("claim", "statement", "printed", "n")} | about)
     return pd.DataFrame(rows, columns=["claim", "statement", "verdict", "printed", "ours", "n", "trained"])
 
