@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -130,6 +131,14 @@ def test_no_accuracy_stands_in_a_notebook(path):
     text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
     text = re.sub(r"momentum=[\d.]+|ppf\([\d.]+", "", text)  # settings that look like accuracies
     assert re.findall(r"\b0\.(?:[5-8]\d+|9\d\d+)\b|\b\d\d\.\d+ ?%", text) == []
+
+
+def test_two_cells_with_one_id_are_noticed(tmp_path):
+    cells = [nbformat.v4.new_markdown_cell("words", id="same") for _ in range(2)]
+    nb = nbformat.v4.new_notebook(cells=cells, metadata=housekeeping.METADATA)
+    (tmp_path / "double.ipynb").write_text(json.dumps(nb))
+    [problem] = housekeeping.problems(tmp_path / "double.ipynb")
+    assert "cell ids are missing or double" in problem
 
 
 def test_a_soiled_notebook_is_noticed_and_cleaned(tmp_path, monkeypatch):
