@@ -180,7 +180,7 @@ def judge(claim: Claim, results: dict) -> dict:
         "printed": claim.value,
         "measured": " and ".join("–" if r["value"] is None else f"{r['value']:.4g}" for r in first),
         "verdict": verdict,
-        "provisional": "" if share >= 1 else f"provisional: {share:.2g} of the epochs and examples",
+        "provisional": "" if share >= 1 else f"provisional: {100 * share:.2g} % of the training",
         "reason": reason,
         "n": min((len(result["values"]) for result in first), default=0),
         "budget": " and ".join(dict.fromkeys(str(result.get("budget")) for result in first)),

@@ -289,7 +289,7 @@ def test_shortened_trials_and_standin_data_are_marked():
     key = "study_a.a1.test_accuracy"
     line = claims.judge(claim(value="0.86"), {key: result(0.86, share=0.12, budget="standard")})
     assert (line["verdict"], line["budget"], line["n"]) == ("reproduced", "standard", 1)
-    assert "0.12" in line["provisional"]
+    assert line["provisional"] == "provisional: 12 % of the training"
     bundle = {"results": {"a1.test_accuracy": result(0.86)}, "data": [{"standin": True}]}
     assert verdict(claim(value="0.86"), {"study_a": bundle}) == "not comparable"
 

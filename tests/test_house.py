@@ -134,8 +134,8 @@ def test_no_accuracy_stands_in_a_notebook(path):
 
 
 def test_two_cells_with_one_id_are_noticed(tmp_path):
-    cells = [nbformat.v4.new_markdown_cell("words", id="same") for _ in range(2)]
-    nb = nbformat.v4.new_notebook(cells=cells, metadata=housekeeping.METADATA)
+    nb = nbformat.v4.new_notebook(metadata=housekeeping.METADATA)
+    nb.cells = [nbformat.v4.new_markdown_cell("words", id="same") for _ in range(2)]
     (tmp_path / "double.ipynb").write_text(json.dumps(nb))
     [problem] = housekeeping.problems(tmp_path / "double.ipynb")
     assert "cell ids are missing or double" in problem
