@@ -119,8 +119,9 @@ class Page:
                 return match[0][0]
             stem, _, field = key.rpartition(".")
             if key in self.results:
-                mark = "†" if short and self.results[key]["share"] < 1 else ""
-                return markup.number(self.results[key]["value"], form, self.results[key]["std"]) + mark
+                result = self.results[key]
+                mark = "†" if short and result["share"] < 1 and result["n"] else ""
+                return markup.number(result["value"], form, result["std"]) + mark
             if stem in self.results and field == "sum":
                 return markup.number(sum(filter(None, self.results[stem]["values"])), form)
             if stem in self.results and field in ("value", "std", "n", "unit"):
