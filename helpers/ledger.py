@@ -63,13 +63,17 @@ def tell_result(page, report: str, text: str) -> None:
     )
 
 
-def log_odds(ids: list[str], results: dict) -> float:
+def log_odds(ids: list[str], results: dict) -> float | None:
     """log10 of the likelihood ratio of the second reading against the first, over the claims `ids` together.
 
-    results: {full key: result}; see `verdicts.likelihood`.
+    results: {full key: result}; see `verdicts.likelihood`. None unless all stand on three seeds or more, trained in
+    full: fewer do not tell the spread from run to run.
     """
-    total = 0.0
-    for claim in [claim for claim in claims.load_claims() if claim.id in ids]:
+    total, asked = 0.0, [claim for claim in claims.load_claims() if claim.id in ids]
+    found = [results[key] for claim in asked for key in claim.needs()]
+    if any(result["share"] < 1 or result["n"] < 3 for result in found):
+        return None
+    for claim in asked:
         first, second = (verdicts.likelihood(claim, text, results) for text in [*claim.evidence.values()][:2])
         total += math.log10(max(second, 1e-300)) - math.log10(max(first, 1e-300))
     return total

@@ -114,3 +114,4 @@ def test_log_odds_weigh_the_second_reading_against_the_first():
     results = {keys["a8_applied"]: result(0.1, 0.1, 0.1), keys["a8_plain"]: result(0.857, 0.860, 0.862)}
     assert ledger.log_odds(["A8.test_accuracy"], results) > 1
     assert ledger.log_odds(["A8.test_accuracy"], dict(zip(keys.values(), reversed(results.values())))) < -1
+    assert ledger.log_odds(["A8.test_accuracy"], results | {keys["a8_plain"]: result(0.857)}) is None
