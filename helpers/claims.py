@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -57,11 +58,17 @@ class Claim:
         return [key for text in texts for key in verdicts.EVIDENCE.fullmatch(text).group(1, 3) if key]
 
 
+@functools.cache
+def _table(path: Path, modified: int) -> dict:
+    """A claims file as YAML has it; one edited since is read again."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
 def load_claims() -> list[Claim]:
     """All claims of notebooks/claims*.yaml. Raises CourseworkError naming an entry that cannot be judged."""
     claims = {}
     for path in sorted(base.NOTEBOOKS.glob("claims*.yaml")):
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        table = _table(path, path.stat().st_mtime_ns)
         for entry in table["claims"]:
             try:
                 told = {"assumes": table.get("assumptions") or {}, "causes": table.get("causes") or {}}

@@ -109,10 +109,9 @@ def judge_bound(claim, key: str, results: dict, _correct=None) -> tuple[str, str
         return "inconclusive", "no seed ended with a finite number"
     mean, width = interval(known, key)
     reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(known)}"
-    return (
-        "reproduced" if mean + width <= bound else "not reproduced" if mean - width > bound else "inconclusive",
-        reason,
-    )
+    if mean + width <= bound:
+        return "reproduced", reason
+    return "not reproduced" if mean - width > bound else "inconclusive", reason
 
 
 def judge_epoch(claim, key: str, results: dict, _correct=None) -> tuple[str, str]:
