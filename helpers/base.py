@@ -3,9 +3,16 @@
 Nothing here touches the disk at import time.
 """
 
+import base64
+import contextlib
+import hashlib
+import importlib
+import importlib.util
 import json
 import math
 import os
+import platform
+import sys
 import tempfile
 from pathlib import Path
 
@@ -22,9 +29,71 @@ class CourseworkError(Exception):
     """A mistake that a person can mend: one line that says what, where, and what to do."""
 
 
+def check_choice(name: str, value, choices) -> None:
+    """Raises CourseworkError unless `value`, given as `name`, is one of `choices`."""
+    if value not in choices:
+        raise CourseworkError(f"{name}={value} is unknown; choose one of {', '.join(map(str, choices))}")
+
+
+def door(package: str, homes: dict[str, str], aliases: dict[str, str] | None = None):
+    """(__getattr__, __all__) for a package whose names load on first use, so that importing it costs nothing.
+
+    homes: where the names live: a module below `package` -> names, separated by spaces; a submodule is reached by its
+    own name. aliases: further names -> what they stand for, as a path below `package`.
+    """
+    home_of = {name: module for module, names in homes.items() for name in names.split()}
+
+    def load(name: str):
+        path = (aliases or {}).get(name) or (f"{home_of[name]}.{name}" if name in home_of else "")
+        if path:
+            module, _, attribute = path.rpartition(".")
+            value = getattr(importlib.import_module(f"{package}.{module}".rstrip(".")), attribute)
+        elif not name.startswith("_") and importlib.util.find_spec(f"{package}.{name}"):
+            value = importlib.import_module(f"{package}.{name}")
+        else:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return load, list(home_of)
+
+
 def data_folder() -> Path:
     """The folder that is searched for data files first: COURSEWORK_DATA, else ./data."""
     return Path(os.environ.get("COURSEWORK_DATA") or ROOT / "data").resolve()
+
+
+def run_command(command) -> int:
+    """Call `command`, print what it returns (an int is the exit code instead) and return the exit code.
+
+    A mistake is one line on stderr and 1, Ctrl-C is 130; a reader that has gone away (`| head`) is no mistake.
+    """
+    try:
+        result = command()
+        if isinstance(result, int):
+            return result
+        if result:
+            print(result)
+        sys.stdout.flush()
+    except CourseworkError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still holds goes nowhere
+    return 0
+
+
+def processor() -> tuple[str, list[str]]:
+    """The processor's model name, and which of the avx and amx instructions it has (Linux tells; elsewhere [])."""
+    with contextlib.suppress(OSError):
+        lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines())
+        about = {name.strip(): value.strip() for name, _, value in lines}
+        features = [flag for flag in about.get("flags", "").split() if flag[:3] in ("avx", "amx")]
+        return about.get("model name") or platform.machine(), sorted(features)
+    return platform.processor() or platform.machine(), []
 
 
 def write_atomically(path: Path, content: bytes | str) -> Path:
@@ -79,3 +148,29 @@ def to_json(value, *, indent: int | None = None) -> str:
         allow_nan=False,
         ensure_ascii=False,
     )
+
+
+def sha256(content: bytes) -> str:
+    """The SHA-256 of `content` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def pack_labels(labels) -> str:
+    """uint8 labels (N,) as text, "bits:N:base64"; 4 bits each where all are below 16."""
+    import numpy as np  # here: most who need this module need no NumPy
+
+    labels = np.asarray(labels, np.uint8)
+    bits = 4 if labels.max(initial=0) < 16 else 8
+    even = np.pad(labels, (0, len(labels) % 2))
+    packed = even[::2] << 4 | even[1::2] if bits == 4 else labels
+    return f"{bits}:{len(labels)}:{base64.b64encode(packed.tobytes()).decode()}"
+
+
+def unpack_labels(text: str):
+    """The uint8 labels (N,) that `pack_labels` wrote."""
+    import numpy as np
+
+    bits, count, code = text.split(":")
+    packed = np.frombuffer(base64.b64decode(code), np.uint8)
+    halves = np.stack([packed >> 4, packed & 15], 1).ravel()
+    return (halves if bits == "4" else packed)[: int(count)].copy()

@@ -4,12 +4,12 @@ import contextlib
 import os
 import platform
 import random
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from helpers.base import CourseworkError
+from helpers import base
+from helpers.base import CourseworkError, check_choice
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -47,8 +47,7 @@ def choose(name: str | None = None) -> torch.device:
     """
     name = name or os.environ.get("DEVICE") or "auto"
     kind = name.split(":")[0]
-    if kind not in DEVICES:
-        raise CourseworkError(f"DEVICE={name} is unknown; choose one of {', '.join(DEVICES)}")
+    check_choice("DEVICE", kind, DEVICES)
     if kind == "auto":
         return try_gpu()
     present = {
@@ -68,8 +67,7 @@ def resolve_precision(asked: str = "auto", device: torch.device | None = None) -
     compute capability 8 on CUDA): half the bytes, twice the rate, float32's range. Elsewhere it is emulated and
     slower, hence float32. Weights, loss and metrics stay float32 in either case.
     """
-    if asked not in PRECISIONS:
-        raise CourseworkError(f"PRECISION={asked} is unknown; choose one of {', '.join(PRECISIONS)}")
+    check_choice("PRECISION", asked, PRECISIONS)
     if asked != "auto":
         return asked
     kind = (device or cpu()).type
@@ -100,15 +98,6 @@ def seed_everything(seed: int, *, deterministic: bool = True) -> torch.Generator
     return torch.Generator().manual_seed(seed)
 
 
-def processor_name() -> str:
-    """The processor's model name, as the system tells it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
 def describe(device: torch.device | None = None) -> dict:
     """The machine for provenance: versions, processor and its capability, GPU, cores, threads."""
     device = device or choose()
@@ -117,7 +106,7 @@ def describe(device: torch.device | None = None) -> dict:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "system": platform.system(),
-        "processor": processor_name(),
+        "processor": base.processor()[0],
         "capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import base, decoders, recipes
-from helpers.decoders import BATCHES, read_idx
-from helpers.recipes import Place, Recipe
+from helpers import base
+from helpers.data import decoders, recipes
+from helpers.data.decoders import BATCHES, read_idx
+from helpers.data.recipes import Place, Recipe
 
 IDX_NAMES = list(recipes.IDX)
 ANIMALS = ("bird", "cat", "frog")

@@ -7,7 +7,7 @@ import tiny
 import torch
 
 from helpers import data, device
-from helpers.training import ClassifierConfig, train_classifier
+from helpers.training.classifier import ClassifierConfig, train_classifier
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

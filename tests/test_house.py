@@ -1,6 +1,8 @@
-"""The rules of the house, read from the source: floors, sizes, lazy names, clean notebooks."""
+"""The rules of the house, read from the source: floors, sizes, doors, the map, clean notebooks."""
 
 import ast
+import functools
+import graphlib
 import importlib
 import json
 import re
@@ -13,65 +15,81 @@ import pytest
 from tiny_notebooks import environment
 
 import helpers
-from helpers import dependencies
 from helpers.report import housekeeping
+from helpers.trials import source
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((CHECKOUT / "helpers").rglob("*.py"))
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
-# A module imports from lines above its own, or from names to its left.
+# A room imports from the lines above its own, or from rooms to its left; inside a room there is no circle.
 FLOORS = """
 base
-dependencies records parameters markup verdicts new_study
-device models optimisers numpy_net pictures figures analysis decoders progress
-data claims page ledger epoch engine worker runner upkeep trials
-recipes sources training regression grid studies ours
-course_tools classic
-report report.check report.facts report.readback report.pieces report.seal report.export report.index
-report.freshness report.outcome report.variables report.console report.kernel report.run
-report.housekeeping report.verify
-report.__main__
+device networks figures page
+data trials
+training course
+studies claims
+report.check report.export report report.build report.__main__
 """
 HEAVY = ("torch", "papermill", "nbconvert", "matplotlib", "pandas")
 LIGHT = {  # modules that may not make a reader wait, and what they may load all the same
     "base": "",
-    "parameters": "",
-    "markup": "",
+    "page.parameters": "",
+    "page.markup": "",
     "page": "",
-    "records": "",
-    "sources": "",
+    "trials.records": "",
+    "trials.kinds": "",
+    "data.sources": "",
     "claims": "pandas",
     "report.check": "",
-    "report.run": "",
+    "report.build.run": "",
 }
+DOORS = ("networks", "data", "training", "figures", "page", "trials", "studies", "claims", "course")
 
 
 def module_of(path):
     return ".".join(path.relative_to(CHECKOUT / "helpers").with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=module_of)
-def test_imports_point_downwards(path):
-    name, order = module_of(path), FLOORS.split()
-    if name == "__init__":
-        return
-    assert name in order, f"give {name} its place in FLOORS"
-    package = f"helpers.{name}".rpartition(".")[0]
-    reached = dependencies.imported(ast.parse(path.read_text()), package)
-    below = order[: order.index(name) + 1]
-    assert {r.removeprefix("helpers.") for r in reached} - {"", *below} == set()
+def room_of(module):
+    """The folder of a module, "report.build" for one in there; a file that FLOORS names is a room by itself."""
+    return module if module in FLOORS.split() else module.rpartition(".")[0] or module
+
+
+@functools.cache
+def imports():
+    """module -> the modules of helpers that it imports, for every file of helpers."""
+    reached = {}
+    for path in SOURCES:
+        name = module_of(path)
+        package = f"helpers.{name}" if path.name == "__init__.py" else f"helpers.{name}".rpartition(".")[0]
+        found = source.imported(ast.parse(path.read_text()), package)
+        reached[name] = {module.removeprefix("helpers.") for module in found} - {name}
+    return reached
+
+
+def test_imports_point_downwards():
+    order, upwards = FLOORS.split(), []
+    assert {room_of(name) for name in imports() if "." in name} | {"base", "device"} == set(order)
+    for name, reached in imports().items():
+        if name in order or "." in name:  # the package itself hands on from every room
+            below = order[: order.index(room_of(name)) + 1]
+            upwards += [(name, other) for other in reached if room_of(other) not in below]
+    assert upwards == []
+
+
+def test_imports_run_in_no_circle():
+    graphlib.TopologicalSorter(imports()).prepare()
 
 
 def test_trials_know_no_model_and_trainings_no_download():
-    for name, forbidden in [("trials", {"models", "training"}), ("training", {"sources", "trials"})]:
-        reached, queue = set(), [f"helpers.{name}"]
+    for name, forbidden in [("trials.study", "networks training"), ("training.classifier", "data.sources trials")]:
+        reached, queue = set(), [name]
         while queue:
             module = queue.pop()
             if module not in reached:
                 reached.add(module)
-                path = CHECKOUT.joinpath(*module.split(".")).with_suffix(".py")
-                queue += dependencies.imported(ast.parse(path.read_text())) if path.exists() else []
-        assert not reached & {f"helpers.{word}" for word in forbidden}
+                queue += imports()[module]
+        assert not [m for m in reached if m in forbidden.split() or room_of(m) in forbidden.split()]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
@@ -96,12 +114,53 @@ def test_every_lazy_name_is_there(name):
     assert getattr(helpers, name) is not None
 
 
-def test_every_module_is_reached_lazily():
-    for path in (CHECKOUT / "helpers").glob("*.py"):
-        if path.stem != "__init__":
-            assert getattr(helpers, path.stem) is importlib.import_module(f"helpers.{path.stem}")
+@pytest.mark.parametrize("room", DOORS)
+def test_every_door_opens(room):
+    door = getattr(helpers, room)
+    for name in door.__all__:
+        assert getattr(door, name) is not None
+        assert name not in {path.stem for path in Path(door.__file__).parent.glob("*.py")}  # a file would hide it
+    for path in Path(door.__file__).parent.glob("[a-z]*.py"):
+        assert getattr(door, path.stem) is importlib.import_module(f"helpers.{room}.{path.stem}")
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = door.no_such_name
+
+
+def test_the_names_of_earlier_notebooks_are_there():
+    for name in (
+        "trials",
+        "records",
+        "figures",
+        "claims",
+        "ledger",
+        "verdicts",
+        "models",
+        "analysis",
+        "engine",
+        "ours",
+    ):
+        assert getattr(helpers, name).__name__.startswith("helpers.")
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = helpers.no_such_name
+
+
+MAP = (CHECKOUT / "helpers" / "README.md").read_text()
+
+
+def test_the_map_has_a_line_for_every_module_and_no_other():
+    listed = set(re.findall(r"^\| `([\w./]+)` \|", MAP, re.MULTILINE))
+    files = {str(path.relative_to(CHECKOUT / "helpers")) for path in SOURCES if path.name != "__init__.py"}
+    assert listed == files
+
+
+def test_every_place_that_the_map_sends_to_exists():
+    changes = MAP.split("## To change")[1]
+    rows = [line for line in changes.splitlines() if line.startswith("| ") and "`" in line]
+    assert len(rows) >= 15
+    for place in re.findall(r"`((?:helpers|notebooks|tests)/[\w./]+)`", changes):
+        assert (CHECKOUT / place).exists(), place
+    for file, name in re.findall(r"`(helpers/[\w/]+\.py)`: `(\w+)`", changes):
+        assert re.search(rf"\b{name}\b", (CHECKOUT / file).read_text()), (file, name)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

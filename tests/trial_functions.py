@@ -61,11 +61,15 @@ def fit_line(config, context):
     return {
         "history": history,
         "metrics": {"loss": float("nan") if diverged else history["loss"][-1], "slope": weights[0]},
-        "status": "diverged at epoch 1" if diverged else "ok",
+        "status": "diverged" if diverged else "ok",
+        "diverged_epoch": 1 if diverged else None,
         "examples": config.work(),
         "predictions": (x > 0).astype(np.uint8),
         "arrays": {"weights": weights},
     }
+
+
+fit_line.trial_id = "line"
 
 
 def _meet(trouble, epoch):
@@ -101,3 +105,6 @@ def fit_torch(config, context):
     threads = {"torch_threads": torch.get_num_threads(), "precision": "float32"}
     return {"history": {"loss": losses}, "metrics": {"loss": losses[-1]}, "status": "ok", "examples": config.work(),
             "checkpoint": checkpoint, "provenance": threads}  # fmt: skip
+
+
+fit_torch.trial_id = "torch"

@@ -12,9 +12,9 @@ import os
 import sys
 
 from helpers import base
-from helpers.base import CourseworkError
-from helpers.parameters import refuse_unknown
-from helpers.report import variables
+from helpers.base import CourseworkError, run_command
+from helpers.page.parameters import refuse_unknown
+from helpers.report.build import variables
 
 FOR_TRIALS = ("DEVICE", "PRECISION", "JOBS", "ENGINE", "FRESH")  # the kernels get these
 ON_PAGES = ("index", "submission", "marking-sheet")  # verbs on the pages of a budget
@@ -24,7 +24,7 @@ VERBS = ("build", "check", "verify", *ON_PAGES, *HOUSEKEEPING)
 
 def build(given: dict[str, str]):
     """The build that the variables ask for."""
-    from helpers.report.run import Build
+    from helpers.report.build.run import Build
 
     pairs = dict(pair.split("=", 1) for pair in given.get("SET", "").split())
     pairs |= {name.lower(): given[name] for name in ("SEED", "DEVICE") if name in given}
@@ -71,10 +71,4 @@ def _module(name: str):
 
 
 if __name__ == "__main__":
-    try:
-        code = main(sys.argv[1:])
-    except CourseworkError as error:
-        code = " ".join(str(error).split())  # one line on stderr, exit code 1
-    except KeyboardInterrupt:
-        code = "interrupted"
-    sys.exit(code)
+    sys.exit(run_command(lambda: main(sys.argv[1:])))

@@ -87,7 +87,7 @@ def lock() -> None:
 
 def publish() -> None:
     """Copy the complete full-budget pages, their results, the benchmark and the records to reports/published."""
-    from helpers.upkeep import publish as publish_records
+    from helpers.trials.upkeep import publish as publish_records
 
     folder, names = base.REPORTS / "full", []
     for path in sorted(folder.glob("*.json")):

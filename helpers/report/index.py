@@ -10,11 +10,11 @@ import yaml
 
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
-from helpers.page import BANNER
+from helpers.page.page import BANNER
 from helpers.report import check
-from helpers.report.facts import duration, facts
+from helpers.report.export.facts import duration, facts
+from helpers.report.export.seal import gate, seal
 from helpers.report.readback import HEADLINES, evidence, in_words, load_rubric, read_pages, render
-from helpers.report.seal import gate, seal
 
 VERDICTS = ("reproduced", "exceeded", "not_reproduced", "inconclusive", "not_comparable")  # in the ledger's order
 FIXED = (1980, 1, 1, 0, 0, 0)  # the date of every file in the archive

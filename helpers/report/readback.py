@@ -7,10 +7,10 @@ import jinja2
 import yaml
 
 from helpers import base
-from helpers.markup import number
+from helpers.page.markup import number
 from helpers.report import check
 
-TEMPLATES = Path(__file__).parent / "template"
+TEMPLATES = Path(__file__).parent / "export" / "template"
 EVIDENCE = 4  # results shown of a page
 HEADLINES = ("test_accuracy", "*.test_accuracy")  # the results that speak for a page which rubric.yaml does not know
 

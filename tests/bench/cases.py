@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from helpers.numpy_net import ARCHITECTURES, PUBLISHED
-from helpers.studies import NumpyConfig, train_numpy
-from helpers.training import ClassifierConfig, train_classifier
+from helpers.studies.numpy_net import ARCHITECTURES, PUBLISHED
+from helpers.studies.numpy_trial import NumpyConfig, train_numpy
+from helpers.training.classifier import ClassifierConfig, train_classifier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import base, data, device, models
+from helpers import base, data, device, networks
 
 from . import classic_numpy
 from .cases import CASES, Case
@@ -70,7 +70,7 @@ def network(config, shape, classes) -> nn.Module:
     torch.manual_seed(config.seed)
     patched = config.model in ("report_a", "report_b", "patch_mlp")
     options = config.options | ({"mean_first": False} if patched else {})
-    net = models.build(config.model, options, input_shape=shape, classes=classes, initialiser=config.initialiser)
+    net = networks.build(config.model, options, input_shape=shape, classes=classes, initialiser=config.initialiser)
     return nn.Sequential(Unfold(net.patch_size), net) if patched else net
 
 

@@ -13,10 +13,12 @@ import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers import data, device, engine, models, optimisers, trials
+from helpers import data, device, networks, trials
 from helpers.base import CourseworkError
-from helpers.epoch import run_epoch
-from helpers.training import train_classifier
+from helpers.training import optimisers
+from helpers.training.classifier import train_classifier
+from helpers.training.epoch import run_epoch
+from helpers.trials import engine
 
 from . import classic
 from .cases import CASES, Case
@@ -76,7 +78,7 @@ def flop_per_example(case: Case, dataset: data.Dataset) -> float:
         nodes = [layer["input_nodes"] for layer in config.layers]
         products = [2 * n * m for n, m in pairwise(nodes)]
         return 3.0 * sum(products) - products[0]  # the first layer needs no gradient by its input
-    net = models.build(config.model, config.options, input_shape=dataset.input_shape, classes=len(dataset.classes))
+    net = networks.build(config.model, config.options, input_shape=dataset.input_shape, classes=len(dataset.classes))
     images = torch.rand(config.batch_size, *dataset.input_shape)
     with FlopCounterMode(display=False) as counter:
         net(images).sum().backward()

@@ -11,8 +11,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from helpers import base, engine, sources
+from helpers import base
 from helpers.base import CourseworkError
+from helpers.data import sources
+from helpers.trials import engine
 
 from . import classic, measure
 from .cases import CASES, Case

@@ -1,0 +1,290 @@
+"""The course's names with their classic signatures: a notebook written for `import my_utils as mu` (or for d2l, the
+package of Zhang et al., Dive into Deep Learning) runs after `import helpers as mu`.
+
+Mended everywhere: model and batch are moved to one device, chosen when a function is called; evaluation runs without
+gradients and gives every layer its mode back; a loss may average, add or do neither (reduction="none"); a finished
+run is not lost to an assert: a training loss that is not finite is a warning, and nothing else is.
+"""
+
+import functools
+import logging
+import sys
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+from helpers.base import CourseworkError
+from helpers.course.tools import Accumulator, Animator, Timer, show_images
+from helpers.data import sources
+from helpers.data.dataset import Batches, ImageDataset, to_tensor
+from helpers.device import choose
+
+d2l = sys.modules["helpers"]  # notebooks say d2l.plt, d2l.Animator ...
+LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+PER_BATCH = (lr_scheduler.OneCycleLR, lr_scheduler.CyclicLR)  # schedulers that step after each batch
+
+# The course's aliases: names of torch, and methods called as functions.
+_TORCH = "abs arange cos cosh exp eye float32 int32 linspace log matmul meshgrid normal ones rand randn sin sinh stack"
+_TORCH += " tanh tensor zeros"
+_METHODS = {"size": "numel", "astype": "type", "transpose": "t", "reduce_sum": "sum", "reduce_mean": "mean"}
+_METHODS |= {"expand_dims": "unsqueeze"} | {name: name for name in ("argmax", "repeat", "reshape", "swapaxes", "to")}
+
+
+def _method(name: str):
+    return lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
+
+
+globals().update({name: getattr(torch, name) for name in _TORCH.split()})
+globals().update({name: _method(method) for name, method in _METHODS.items()})
+concat = torch.cat
+
+
+def numpy(x, *args, **kwargs) -> np.ndarray:
+    """A tensor as an array. Mended: from any device."""
+    return x.detach().cpu().numpy(*args, **kwargs)
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    logging.getLogger("helpers").info(message)
+
+
+def get_dataloader_workers() -> int:
+    """Worker processes for a DataLoader. Mended: 0 instead of 4, which is faster for data that lie in memory."""
+    return 0
+
+
+def load_array(data_arrays, batch_size, is_train=True) -> Batches:
+    """Batches of tensors of one length, shuffled for training."""
+    return Batches(torch.utils.data.TensorDataset(*data_arrays), batch_size, shuffle=is_train)
+
+
+def load_data_fashion_mnist(batch_size, resize=None, *, data="auto") -> tuple[Batches, Batches]:
+    """Training (shuffled) and test batches: float32 (B, 1, H, W) in [0, 1] and int64 (B,), on the CPU.
+
+    Whole batches cut from one resident array instead of single images collated by four workers. `.dataset.classes`
+    are the class names. Without network and files these are the stand-in's digits, and a warning is logged.
+    """
+    found = sources.obtain("fashion_mnist", data)
+    if found.standin:
+        logging.getLogger("helpers").warning("%s: it says nothing about Fashion-MNIST", found.title)
+    train = ImageDataset(to_tensor(found.train_images), found.train_labels, resize)
+    test = ImageDataset(to_tensor(found.test_images), found.test_labels, resize)
+    train.classes = test.classes = list(found.classes)
+    return Batches(train, batch_size, shuffle=True), Batches(test, batch_size)
+
+
+def get_fashion_mnist_labels(labels) -> list[str]:
+    """The course's names of Fashion-MNIST labels."""
+    return [LABELS[int(label)] for label in labels]
+
+
+def synthetic_data(w, b, num_examples):
+    """X (n, len(w)) standard normal and y = Xw + b + noise (n, 1), noise of deviation 0.01."""
+    X = torch.normal(0, 1, (num_examples, len(w)))
+    y = torch.matmul(X, w) + b
+    return X, (y + torch.normal(0, 0.01, y.shape)).reshape(-1, 1)
+
+
+def linreg(X, w, b):
+    """Xw + b."""
+    return torch.matmul(X, w) + b
+
+
+def squared_loss(y_hat, y):
+    """Half the squared error of each element."""
+    return (y_hat - y.reshape(y_hat.shape)) ** 2 / 2
+
+
+def sgd(params, lr, batch_size) -> None:
+    """One step of stochastic gradient descent; gradients are sums over the batch, and are set to zero."""
+    with torch.no_grad():
+        for param in params:
+            param -= lr * param.grad / batch_size
+            param.grad.zero_()
+
+
+def accuracy(y_hat, y) -> float:
+    """The number of correct predictions. y_hat: scores (B, classes), or labels (B,)."""
+    if y_hat.dim() > 1 and y_hat.shape[1] > 1:
+        y_hat = y_hat.argmax(dim=1)
+    return float((y_hat.type(y.dtype) == y).sum())
+
+
+@contextmanager
+def _evaluating(net):
+    """`net` without gradients and in evaluation mode; each of its modules gets its own mode back."""
+    modes = [(module, module.training) for module in net.modules()] if isinstance(net, nn.Module) else []
+    try:
+        if modes:
+            net.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _device(net):
+    """Where the parameters of `net` are; None for a function, whose batches stay where they are."""
+    parameter = next(net.parameters(), None) if isinstance(net, nn.Module) else None
+    return None if parameter is None else parameter.device
+
+
+def _moved(X, device):
+    return [x.to(device) for x in X] if isinstance(X, (list, tuple)) else X.to(device)
+
+
+def evaluate_accuracy_gpu(net, data_iter, device=None) -> float:
+    """The share of correct predictions on `device`, to which the model moves (default: where it is)."""
+    if device is not None and isinstance(net, nn.Module):
+        net.to(device)
+    device, metric = device or _device(net), Accumulator(2)
+    with _evaluating(net):
+        for X, y in data_iter:
+            y = y.to(device)
+            metric.add(accuracy(net(_moved(X, device)), y), y.numel())
+    return metric[0] / metric[1]
+
+
+def evaluate_accuracy(net, data_iter) -> float:
+    """The share of correct predictions; `net`: a module or a function."""
+    return evaluate_accuracy_gpu(net, data_iter)
+
+
+def _total(loss, value, n):
+    """The batch's summed loss, from a loss that averages over n, adds, or does neither."""
+    return value.sum() if value.dim() or getattr(loss, "reduction", "") == "sum" else value * n
+
+
+def evaluate_loss(net, data_iter, loss) -> float:
+    """The mean loss of `net`. Mended: a loss that averages is weighted by its batch; class labels keep their shape."""
+    metric = Accumulator(2)
+    with _evaluating(net):
+        for X, y in data_iter:
+            out, y = net(_moved(X, _device(net))), y.to(_device(net))
+            y = y.reshape(out.shape) if y.numel() == out.numel() else y
+            metric.add(_total(loss, loss(out, y), y.numel()), y.numel())
+    return metric[0] / metric[1]
+
+
+def _check_outputs(loss, y_hat) -> None:
+    sums = y_hat.exp().sum(dim=1) if isinstance(loss, nn.CrossEntropyLoss) else y_hat
+    if sums.dim() == 1 and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        _say_once("the network ends in log_softmax and CrossEntropyLoss takes it again: leave it out of the network")
+
+
+def _steps(net, train_iter, loss, updater, metric, after=None):
+    """One epoch; after each batch `metric` has summed loss, correct predictions and examples.
+
+    updater: an optimiser, or a function of the batch size that expects summed gradients (`sgd`).
+    """
+    if isinstance(net, nn.Module):
+        net.train()
+    device = _device(net)
+    for X, y in train_iter:
+        X, y = _moved(X, device), y.to(device)
+        y_hat = net(X)
+        value = loss(y_hat, y)
+        total = _total(loss, value, y.numel())
+        if isinstance(updater, torch.optim.Optimizer):
+            updater.zero_grad()
+            value.mean().backward()
+            updater.step()
+        else:
+            total.backward()
+            updater(len(y))
+        if not metric[2]:
+            _check_outputs(loss, y_hat.detach())
+        metric.add(total.detach(), accuracy(y_hat, y), y.numel())
+        yield metric
+
+
+def train_epoch_ch3(net, train_iter, loss, updater) -> tuple[float, float]:
+    """One epoch; returns mean training loss and training accuracy (taken while the weights still move)."""
+    metric = Accumulator(3)
+    for _ in _steps(net, train_iter, loss, updater, metric):
+        pass
+    return metric[0] / metric[2], metric[1] / metric[2]
+
+
+def _warn_unless_finite(train_loss: float) -> None:
+    if not np.isfinite(train_loss):
+        warnings.warn(f"the training loss is {train_loss}: try a smaller learning rate", RuntimeWarning, stacklevel=3)
+
+
+def _epochs(num_epochs: int) -> range:
+    if num_epochs < 1:
+        raise CourseworkError(f"num_epochs={num_epochs} must be at least 1")
+    return range(num_epochs)
+
+
+def train_ch3(net, train_iter, test_iter, loss, num_epochs, updater) -> None:
+    """Train and plot loss and accuracies. Mended: no asserts at the end, and no limits that hide a loss above 0.9."""
+    animator = Animator(xlabel="epoch", legend=["train loss", "train acc", "test acc"])
+    for epoch in _epochs(num_epochs):
+        train_metrics = train_epoch_ch3(net, train_iter, loss, updater)
+        animator.add(epoch + 1, (*train_metrics, evaluate_accuracy(net, test_iter)))
+    _warn_unless_finite(train_metrics[0])
+
+
+def predict_ch3(net, test_iter, n=6) -> None:
+    """Show the first n test images under their true and predicted names."""
+    X, y = next(iter(test_iter))
+    names = getattr(getattr(test_iter, "dataset", None), "classes", LABELS)
+    with _evaluating(net):
+        predicted = net(X[:n].to(_device(net))).argmax(dim=1)
+    titles = [f"{names[int(true)]}\n{names[int(guess)]}" for true, guess in zip(y, predicted)]
+    show_images(X[:n].movedim(1, -1).squeeze(-1), 1, len(titles), titles)
+
+
+def trainf(net, train_iter, test_iter, loss, num_epochs, optimizer, device=None, scheduler=None) -> None:
+    """Train with the caller's loss and optimiser, plot, and print the final figures and examples per second.
+
+    device: default the first GPU, else the CPU. scheduler: OneCycleLR and CyclicLR step after each batch, others after
+    each epoch, ReduceLROnPlateau on the training loss. Mended: speed is by wall time, loading and evaluation included
+    (the course timed the batches' arithmetic alone); fewer than five batches do not divide by zero. The test accuracy
+    drawn after each epoch is not for choosing anything: take a validation part for that.
+    """
+    _say_once("test accuracy is shown after each epoch: choose epochs and settings on a validation part, not on it")
+    device = torch.device(device or choose())
+    print("training on", device)
+    net.to(device)
+    if isinstance(loss, nn.Module):
+        loss.to(device)  # class weights
+    animator = Animator(xlabel="epoch", xlim=[0, num_epochs], legend=["train loss", "train acc", "test acc"])
+    timer, num_batches, examples = Timer(), len(train_iter), 0
+    for epoch in _epochs(num_epochs):
+        metric = Accumulator(3)
+        for i, _ in enumerate(_steps(net, train_iter, loss, optimizer, metric)):
+            train_l, train_acc = metric[0] / metric[2], metric[1] / metric[2]
+            if (i + 1) % max(1, num_batches // 5) == 0 or i == num_batches - 1:
+                animator.add(epoch + (i + 1) / num_batches, (train_l, train_acc, None))
+            if isinstance(scheduler, PER_BATCH):
+                scheduler.step()
+        examples += metric[2]
+        test_acc = evaluate_accuracy_gpu(net, test_iter)
+        animator.add(epoch + 1, (None, None, test_acc))
+        if scheduler is not None and not isinstance(scheduler, PER_BATCH):
+            scheduler.step(*[train_l] * isinstance(scheduler, lr_scheduler.ReduceLROnPlateau))
+    print(f"loss {train_l:.3f}, train acc {train_acc:.3f}, test acc {test_acc:.3f}")
+    print(f"{examples / timer.stop():.1f} examples/sec on {device}")
+    _warn_unless_finite(train_l)
+
+
+def train_ch6(net, train_iter, test_iter, num_epochs, lr, device=None) -> None:
+    """`trainf` with cross entropy and its own plain SGD, from weights that it draws anew.
+
+    As in the course, and told once by logging.info: the weights of Linear and Conv2d are drawn again (Xavier, uniform),
+    whatever the caller had set or trained before; momentum and weight decay of another optimiser have no part in it.
+    """
+    _say_once("train_ch6 draws the weights of Linear and Conv2d anew (Xavier, uniform) and uses its own SGD(lr)")
+    for module in net.modules():
+        if type(module) in (nn.Linear, nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight)
+    optimizer = torch.optim.SGD(net.parameters(), lr=lr)
+    trainf(net, train_iter, test_iter, nn.CrossEntropyLoss(), num_epochs, optimizer, device)

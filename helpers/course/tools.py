@@ -1,0 +1,170 @@
+"""The course's tools that know no data and no model: timer, sums, plots. The door of this folder hands them on."""
+
+import itertools
+import time
+from base64 import b64encode
+
+import numpy as np
+import torch
+from IPython import get_ipython
+from IPython.display import display
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from helpers.figures.grids import png
+
+FORMATS = ("-", "m--", "g-.", "r:")
+
+
+class Timer:
+    """Seconds of several runs, by the clock on the wall. It starts when it is made."""
+
+    def __init__(self):
+        self.times = []
+        self.start()
+
+    def start(self):
+        self.tik = time.perf_counter()
+
+    def stop(self):
+        self.times.append(time.perf_counter() - self.tik)
+        return self.times[-1]
+
+    def avg(self):
+        return sum(self.times) / len(self.times)
+
+    def sum(self):
+        return sum(self.times)
+
+    def cumsum(self):
+        return np.array(self.times).cumsum().tolist()
+
+
+class Accumulator:
+    """n sums."""
+
+    def __init__(self, n):
+        self.data = [0.0] * n
+
+    def add(self, *args):
+        self.data = [a + float(b) for a, b in zip(self.data, args)]
+
+    def reset(self):
+        self.data = [0.0] * len(self.data)
+
+    def __getitem__(self, idx):
+        return self.data[idx]
+
+
+def use_svg_display() -> None:
+    """SVG figures in a notebook. Mended: IPython 9 has no display.set_matplotlib_formats; a script stays as it is."""
+    if get_ipython():
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg")
+
+
+def set_figsize(figsize=(3.5, 2.5)) -> None:
+    """The default figure size in inches."""
+    use_svg_display()
+    plt.rcParams["figure.figsize"] = figsize
+
+
+def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend) -> None:
+    """Labels, limits, scales, legend and grid of `axes`."""
+    axes.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale, xlim=xlim, ylim=ylim)
+    if legend:
+        axes.legend(legend)
+    axes.grid(True)
+
+
+def _values(x):
+    return x.detach().cpu().numpy() if torch.is_tensor(x) else x
+
+
+def plot(
+    X, Y=None, xlabel=None, ylabel=None, legend=None, xlim=None, ylim=None, xscale="linear", yscale="linear",
+    fmts=FORMATS, figsize=(3.5, 2.5), axes=None,
+):  # fmt: skip
+    """Lines of Y over X, each one line or a list of lines. Mended: a fifth line is not dropped; any tensor will do."""
+
+    def lines(values):
+        return list(values) if np.ndim(_values(next(iter(values)))) else [values]
+
+    X, Y = (lines(X), lines(Y)) if Y is not None else ([[]], lines(X))
+    set_figsize(figsize)
+    axes = axes if axes is not None else plt.gca()
+    axes.cla()
+    for x, y, fmt in zip(X if len(X) == len(Y) else X * len(Y), Y, itertools.cycle(fmts)):
+        axes.plot(*([_values(x)] if len(x) else []), _values(y), fmt)
+    set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend)
+
+
+def show_images(imgs, num_rows, num_cols, titles=None, scale=1.5):
+    """A grid of images (tensors, arrays or PIL); returns its axes (num_rows * num_cols,)."""
+    _, axes = plt.subplots(num_rows, num_cols, figsize=(num_cols * scale, num_rows * scale), squeeze=False)
+    for axis, img, title in zip(axes.ravel(), imgs, titles if titles is not None else itertools.repeat("")):
+        axis.imshow(_values(img), cmap="gray")
+        axis.set_title(title)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    return axes.ravel()
+
+
+class Animator:
+    """A plot that grows while a cell runs and stays as one PNG. `add` takes None among the values: no point there.
+
+    Mended: the course drew the whole figure anew as SVG at each call; this one redraws for at most a twentieth of
+    the time and once more when the cell ends. Outside a notebook it only collects: `fig` and `axes` are matplotlib's.
+    """
+
+    def __init__(
+        self, xlabel=None, ylabel=None, legend=None, xlim=None, ylim=None, xscale="linear", yscale="linear",
+        fmts=FORMATS, nrows=1, ncols=1, figsize=(3.5, 2.5),
+    ):  # fmt: skip
+        self.fig = Figure(figsize, 110, layout="constrained")
+        self.axes = self.fig.subplots(nrows, ncols, squeeze=False).ravel()
+        self.config_axes = lambda: set_axes(self.axes[0], xlabel, ylabel, xlim, ylim, xscale, yscale, legend)
+        self.X, self.Y, self.fmts = None, None, fmts
+        self._shell = get_ipython() if getattr(get_ipython(), "kernel", None) else None
+        self._next, self._handle, self._waiting = 0.0, None, False
+
+    def add(self, x, y):
+        """One point for each line: `y` a number or one per line, `x` a number or one per line."""
+        y = list(y) if isinstance(y, (list, tuple)) or getattr(y, "ndim", 0) else [y]
+        x = list(x) if isinstance(x, (list, tuple)) or getattr(x, "ndim", 0) else [x] * len(y)
+        self.X, self.Y = self.X or [[] for _ in y], self.Y or [[] for _ in y]
+        for line, (a, b) in enumerate(zip(x, y)):
+            if a is not None and b is not None:
+                self.X[line].append(float(a))
+                self.Y[line].append(float(b))
+        if self._shell and not self._waiting:
+            self._shell.events.register("post_execute", self._last)
+            self._waiting = True
+        if self._shell and time.perf_counter() >= self._next:
+            self._show()
+
+    def _last(self):
+        self._shell.events.unregister("post_execute", self._last)
+        self._waiting = False
+        self._show()
+
+    def draw(self):
+        """Draw all points into `axes[0]`."""
+        self.axes[0].cla()
+        for x, y, fmt in zip(self.X or [], self.Y or [], itertools.cycle(self.fmts)):
+            self.axes[0].plot(x, y, fmt)
+        self.config_axes()
+
+    def _show(self):
+        start = time.perf_counter()
+        self.draw()
+        ends = ", ".join(f"{y[-1]:.4g}" for y in self.Y if y)
+        alt = f"Lines that grew while the cell ran; last values {ends}."
+        shown = {"image/png": b64encode(png(self.fig)).decode(), "text/plain": alt}
+        options = {"raw": True, "metadata": {"image/png": {"alt": alt}}}
+        if self._handle is None:
+            self._handle = display(shown, display_id=True, **options)
+        else:
+            self._handle.update(shown, **options)
+        self._next = time.perf_counter() + 20 * (time.perf_counter() - start)

@@ -1,0 +1,131 @@
+"""The coursework's network, and the parts that it shares with the reports' printed ones.
+
+B: batch, C: channels, P: patches of an image, K: side of a patch, D: features of a patch.
+"""
+
+import torch
+from torch import nn
+
+from helpers.base import CourseworkError, check_choice
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+
+NORMS = ("none", "batch", "layer")
+
+
+def cut_patches(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Non-overlapping patches of (B, C, H, W) images, any dtype: (B, P, C*size*size), row by row.
+
+    Equals nn.Unfold(size, stride=size) with its last two axes swapped, but works on uint8 too, so that a
+    training cuts its patches once instead of once per batch. Raises CourseworkError when `size` does not divide
+    height and width.
+    """
+    batch, channels, height, width = images.shape
+    if size < 1 or height % size or width % size:
+        raise CourseworkError(f"patch_size={size} does not divide a {height}x{width} image; choose a divisor of both")
+    rows, columns = height // size, width // size
+    tiles = images.reshape(batch, channels, rows, size, columns, size)
+    return tiles.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, channels * size * size)
+
+
+def two_layer_mlp(inputs: int, hidden: int, outputs: int, activation: str = "relu") -> nn.Sequential:
+    """g(X W1) W2: the coursework's MLP; works on the last axis."""
+    return nn.Sequential(nn.Linear(inputs, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, outputs))
+
+
+class Transpose(nn.Module):
+    """(B, P, D) -> (B, D, P) and back."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.transpose(1, 2)
+
+
+class FeatureBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of every feature of (B, P, D) over batch and patches."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.flatten(0, 1)).view_as(x)
+
+
+class PatchNetwork(nn.Module):
+    """Cut patches, apply `body` to (B, P, C*K*K), average over axis 1, classify with a last linear layer.
+
+    The mean stands before the last linear layer: the two commute (both are linear), and the layer then works on
+    one row per image instead of one per patch. `mean_first=False` is the printed order. Takes images (B, C, H, W)
+    or patches cut beforehand (B, P, C*K*K); returns logits (B, classes).
+    """
+
+    def __init__(self, patch_size: int, body: nn.Module, last: nn.Linear, *, mean_first: bool = True):
+        super().__init__()
+        self.patch_size, self.mean_first = patch_size, mean_first
+        self.body, self.last = body, last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dim() == 4:
+            x = cut_patches(x, self.patch_size)
+        x = self.body(x)  # (B, P', D)
+        return self.last(x.mean(1)) if self.mean_first else self.last(x).mean(1)
+
+
+class Block(nn.Module):
+    """One backbone block of the coursework on (B, P, D): O1 = g(X^T W1) W2, transpose, O2 = g(O1 W3) W4."""
+
+    def __init__(self, patches, width, token_hidden, hidden, *, norm, residual, dropout, activation):
+        super().__init__()
+        norms = {"none": nn.Identity, "batch": FeatureBatchNorm, "layer": nn.LayerNorm}
+        self.norm1 = norms[norm](width)
+        self.norm2 = norms[norm](width)
+        self.across_patches = two_layer_mlp(patches, token_hidden, patches, activation)
+        self.across_features = two_layer_mlp(width, hidden, width, activation)
+        self.dropout = nn.Dropout(dropout)
+        self.residual = residual
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mixed = self.across_patches(self.norm1(x).transpose(1, 2)).transpose(1, 2)  # (B, P, D)
+        x = x + self.dropout(mixed) if self.residual else self.dropout(mixed)
+        mixed = self.across_features(self.norm2(x))
+        return x + self.dropout(mixed) if self.residual else self.dropout(mixed)
+
+
+def patch_mlp(
+    *, input_shape=(1, 28, 28), classes=10, patch_size=7, width=128, blocks=1, token_hidden=256, hidden=256,
+    norm="none", residual=False, dropout=0.0, activation="relu", mean_first=True,
+) -> PatchNetwork:  # fmt: skip
+    """The coursework's network: stem (one linear layer on each patch), `blocks` blocks, mean and classifier.
+
+    Raises CourseworkError for an option that makes no such network.
+    """
+    check_choice("norm", norm, NORMS)
+    check_choice("activation", activation, ACTIVATIONS)
+    for name, value in {"width": width, "token_hidden": token_hidden, "hidden": hidden}.items():
+        if value < 1:
+            raise CourseworkError(f"{name}={value} must be at least 1 unit")
+    if blocks < 1 or not 0 <= dropout < 1:
+        raise CourseworkError(f"blocks={blocks} must be at least 1 and dropout={dropout} in [0, 1)")
+    patches, inputs = cut_patches(torch.empty(1, *input_shape), patch_size).shape[1:]
+    options = {"norm": norm, "residual": residual, "dropout": dropout, "activation": activation}
+    backbone = [Block(patches, width, token_hidden, hidden, **options) for _ in range(blocks)]
+    if norm == "layer":
+        backbone.append(nn.LayerNorm(width))  # pre-norm blocks leave their sum unnormalised
+    body = nn.Sequential(nn.Linear(inputs, width), *backbone)
+    return PatchNetwork(patch_size, body, nn.Linear(width, classes), mean_first=mean_first)
+
+
+def mlp(
+    *, input_shape=(1, 28, 28), classes=10, widths=(256, 128, 64), dropout=0.0, log_softmax=False, activation="relu"
+) -> nn.Sequential:
+    """Fully connected network on flattened images: report D's net and report E's CIFAR-10 nets.
+
+    dropout: one rate after every hidden layer, or one rate per hidden layer; log_softmax: end in it, as D does.
+    """
+    check_choice("activation", activation, ACTIVATIONS)
+    rates = tuple(dropout) if isinstance(dropout, (tuple, list)) else (dropout,) * len(widths)
+    if len(rates) != len(widths) or min(widths, default=0) < 1:
+        raise CourseworkError(f"widths={widths} and dropout={dropout} need one positive width and rate per layer")
+    inputs = torch.empty(input_shape).numel()
+    layers: list[nn.Module] = [nn.Flatten()]
+    for width, rate in zip(widths, rates):
+        layers += [nn.Linear(inputs, width), ACTIVATIONS[activation]()] + ([nn.Dropout(rate)] if rate else [])
+        inputs = width
+    layers += [nn.Linear(inputs, classes)] + ([nn.LogSoftmax(1)] if log_softmax else [])
+    return nn.Sequential(*layers)

@@ -1,0 +1,9 @@
+"""What a notebook calls to make a page."""
+
+from helpers.base import door
+
+HOMES = {
+    "page": "BANNER begin BUNDLE Page",
+    "parameters": "check_parameters",
+}
+__getattr__, __all__ = door(__name__, HOMES)

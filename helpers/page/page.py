@@ -1,0 +1,199 @@
+"""What a notebook calls: begin, publish, say, table, show, finish.
+
+    page = mu.begin("task4_training", globals())    # checks the parameters before torch loads
+    page.publish("test_accuracy", [0.88, 0.89], seeds=[0, 1])
+    page.say("The test accuracy is {test_accuracy}.")
+    page.finish()                                   # last cell: hands the results to the page
+
+Numbers in prose come from published results, so that a sentence cannot drift from its run.
+"""
+
+import io
+import os
+import re
+import statistics
+import sys
+import time
+from base64 import b64encode
+
+from helpers import base
+from helpers.base import CourseworkError
+from helpers.page import markup
+from helpers.page.parameters import check_parameters, read_namespace, refuse_unknown
+
+__all__ = ["BANNER", "BUNDLE", "Page", "begin", "check_parameters"]
+
+BUNDLE = "application/vnd.coursework.results+json"
+BANNER = "Stand-in data: no number here says anything about the real data set."
+METRICS = ("test_accuracy", "train_accuracy", "train_loss")
+
+
+def begin(notebook: str, namespace: dict) -> "Page":
+    """Check the notebook's annotated parameters and return its page; nothing heavy is loaded.
+
+    A parameter left at None takes its value from notebooks/budgets.yaml.
+    Raises CourseworkError on a bad or unknown value.
+    """
+    values, changed = read_namespace(namespace, notebook)
+    for name in ("device", "precision"):  # trials and their workers read these variables
+        if values.get(name, "auto") != "auto":
+            os.environ[name.upper()] = values[name]
+    return Page(notebook, values, changed)
+
+
+class Page:
+    """A notebook's page: parameters as attributes (page.budget, page.lr ...), results, displays.
+
+    The parameter `data` is page.parameters["data"], since page.data(...) notes a data set.
+    """
+
+    def __init__(self, notebook: str, parameters: dict, changed: dict):
+        self.notebook, self.parameters, self.changed = notebook, parameters, changed
+        self.results, self._extra, self._data, self._started = {}, {}, [], time.time()
+        for name, value in parameters.items():
+            if not hasattr(Page, name):
+                setattr(self, name, value)
+
+    def publish(self, key, values, *, unit="", share=1.0, budget=None, **about):
+        """Publish one result: a number, or one number per seed; `about`: seeds, records, statuses.
+
+        A number that is not finite becomes null; mean, std (ddof 1) and n are of the others.
+        """
+        values = base.plain(values)
+        values = values if isinstance(values, list) else [values]
+        finite = [value for value in values if value is not None]
+        refuse_unknown(about, ("seeds", "records", "statuses"), f"publish {key}", "keyword")
+        self.results[key] = base.plain(
+            {
+                "value": statistics.fmean(finite) if finite else None,
+                "std": statistics.stdev(finite) if len(finite) > 1 else None,
+                "n": len(finite),
+                "values": values,
+                "unit": unit,
+                "share": share,
+                "budget": budget or self.parameters.get("budget"),
+                "standin": any(data["standin"] for data in self._data),
+                "seeds": None,
+                "records": [],
+                "statuses": [],
+                **about,
+            }
+        )
+
+    def publish_trials(self, prefix, frame, metrics=METRICS):
+        """Publish one row of trials over its seeds: prefix.<metric>, .seconds and .diverged (1 where it did, else 0).
+
+        Raises CourseworkError when no trial has finished or a metric asked for is absent.
+        """
+        finished = frame[frame["status"] != "failed"]
+        asked = [name for name in metrics if name in frame or metrics is not METRICS]
+        if finished.empty:
+            raise CourseworkError(f"{self.notebook}: {prefix}: no trial has finished, so no result")
+        refuse_unknown(asked, frame.columns, f"{self.notebook}, {prefix}", "metric")
+        about = self.about(finished)
+        for metric in asked:
+            self.publish(f"{prefix}.{metric}", finished[metric].tolist(), **about)
+        self.publish(f"{prefix}.seconds", finished["seconds"].tolist(), unit="s", **about)
+        self.publish(f"{prefix}.diverged", (finished["status"] == "diverged").astype(int).tolist(), **about)
+
+    def about(self, frame) -> dict:
+        """What `publish` notes of the trials that a result stands on: seeds, records, statuses, share, budget."""
+        columns = {"seeds": "seed", "records": "key", "statuses": "status"}
+        about = {name: frame[column].tolist() for name, column in columns.items()}
+        budgets = set(frame.get("budget", ()))
+        return about | {"share": frame["share"].min(), "budget": budgets.pop() if len(budgets) == 1 else None}
+
+    def fill(self, text: str) -> str:
+        """`text` with {key} (mean ± std if n > 1), {key.std}, {key.n}, {key.sum}, {key:.3f}, {key%} filled in.
+
+        A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Where shortened trainings are
+        told beside whole ones, † marks them. Raises CourseworkError on an unknown key.
+        """
+        told = [self.results[key] for key in re.findall(r"\{([\w.\-]+)", text) if key in self.results]
+        shares = {result["share"] for result in told if result["records"]}
+        short = min(shares, default=1) if len(shares) > 1 and max(shares) == 1 else 0
+
+        def written(match):
+            key, form = match[1], (match[2] or "").lstrip(":")
+            if key is None:
+                return match[0][0]
+            stem, _, field = key.rpartition(".")
+            if key in self.results:
+                result = self.results[key]
+                mark = "†" if short and result["share"] < 1 and result["n"] else ""
+                return markup.number(result["value"], form, result["std"]) + mark
+            if stem in self.results and field == "sum":
+                return markup.number(sum(filter(None, self.results[stem]["values"])), form)
+            if stem in self.results and field in ("value", "std", "n", "unit"):
+                return markup.number(self.results[stem][field], form)
+            return refuse_unknown([key], self.results, self.notebook, "result")
+
+        filled = re.sub(r"\{\{|\}\}|\{([A-Za-z_][\w.\-]*)(%|:[^{}]+)?\}", written, text)
+        return filled + (f" (†: shortened, the least to {100 * short:.2g} % of the training)" if short else "")
+
+    def say(self, text: str) -> None:
+        """Show Markdown whose numbers are published results (see `fill`)."""
+        _display({"text/markdown": self.fill(text)})
+
+    def table(self, frame, caption: str, notes: str | None = None) -> None:
+        """Show a DataFrame as a captioned table; caption and notes may hold {key}, as in `say`."""
+        notes = self.fill(notes) if notes else None
+        _display({"text/html": markup.table(frame, self.fill(caption), notes)})
+
+    def show(self, drawing, caption: str) -> None:
+        """Show a figures.Drawing and its caption; alt text and data (CSV) travel with the image."""
+        caption, buffer = self.fill(caption), io.BytesIO()
+        drawing.figure.savefig(buffer, format="png", bbox_inches="tight")
+        if "matplotlib.pyplot" in sys.modules:  # a pyplot figure would be shown again by itself
+            sys.modules["matplotlib.pyplot"].close(drawing.figure)
+        data = drawing.data.to_csv(index=False)
+        image = {"image/png": b64encode(buffer.getvalue()).decode(), "text/plain": drawing.alt}
+        _display(image, {"image/png": {"alt": drawing.alt, "caption": caption, "data": data}})
+        _display({"text/markdown": f"*{caption}*"}, {"coursework": {"role": "caption"}})
+
+    def data(self, dataset) -> None:
+        """Note which data the page stands on; a stand-in is announced at once."""
+        names = ("name", "title", "source", "standin", "fingerprint")
+        self._data.append({name: getattr(dataset, name) for name in names})
+        if dataset.standin:
+            _display({"text/markdown": f"**{BANNER}**"}, {"coursework": {"role": "banner"}})
+
+    def predictions(self, labels, predicted, classes) -> None:
+        """Pack true labels (N,) and predicted ones, (N,) or one array per seed, all uint8.
+
+        From these a reader of the page alone computes test_accuracy again.
+        """
+        runs = predicted if getattr(predicted[0], "ndim", 0) else [predicted]
+        packed = {"labels": base.pack_labels(labels), "predicted": [base.pack_labels(run) for run in runs]}
+        about = {"key": "test_accuracy", "n": len(labels), "classes": list(classes)}
+        self._extra["predictions"] = {**about, **packed}
+
+    def finish(self) -> None:
+        """Hand results and provenance to the page; the last cell.
+
+        Raises CourseworkError if nothing was published.
+        """
+        if not self.results:
+            raise CourseworkError(f"{self.notebook}: nothing published; call page.publish first")
+        trials, device = (sys.modules.get(f"helpers.{name}") for name in ("trials.study", "device"))
+        bundle = {
+            "notebook": self.notebook,
+            "budget": self.parameters.get("budget"),
+            "parameters": self.parameters,
+            "changed": self.changed,
+            "results": self.results,
+            "data": self._data,
+            "started": self._started,
+            "seconds": time.time() - self._started,
+            "used": trials.used() if trials else [],
+            "adopted": trials.adopted() if trials else {},
+            "machine": device.describe() if device else {"python": sys.version.split()[0]},
+        }
+        _display({BUNDLE: base.plain({**bundle, **self._extra}), "text/plain": ""})
+
+
+def _display(bundle: dict, metadata: dict | None = None) -> None:
+    """Hand one output to the notebook, with a plain-text form for readers of neither kind."""
+    from IPython.display import display
+
+    display({"text/plain": next(iter(bundle.values())), **bundle}, raw=True, metadata=metadata or {})

@@ -1,0 +1,177 @@
+"""One executed notebook -> one self-contained HTML page that needs no network and no script.
+
+The notebook becomes a flat list of parts (prose, code, figure, table ...), the template sets them, `gate` refuses a
+page that would fetch something or hide a figure from a reader who cannot see it, `seal` writes the manifest of hashes.
+"""
+
+import base64
+import csv
+import io
+import re
+import urllib.parse
+import warnings
+from pathlib import Path
+
+import nbformat
+from nbconvert import HTMLExporter
+from nbconvert.filters.ansi import strip_ansi
+from PIL import Image
+
+from helpers.base import CourseworkError, write_atomically
+from helpers.page.page import BUNDLE
+from helpers.report.export.facts import banners, facts, provenance_rows, result_rows
+from helpers.report.export.pieces import Prose, printed
+from helpers.report.export.seal import gate, seal
+
+TEMPLATES = Path(__file__).parent
+IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
+DATA_ROWS = 100  # rows of a figure's data that the page shows; its CSV link has all
+LARGE = 1_000_000  # bytes; a page above is worth a word
+
+
+def export_page(notebook: Path, html: Path, state: dict) -> None:
+    """Write the executed `notebook` as one page. `state` is what the build knows of the run (status, budget ...).
+
+    Raises CourseworkError, in one line, on a figure without alt text, a formula that MathML lacks, anything that
+    would be fetched from elsewhere, and a complete run that published nothing.
+    """
+    notebook, html = Path(notebook), Path(html)
+    nb = nbformat.read(notebook, as_version=4)
+    name = state.get("notebook") or notebook.stem
+    bundle = results_of(nb)
+    if state.get("status") == "complete" and not bundle.get("results"):
+        raise CourseworkError(f"{name}: published no results; call page.publish and end with page.finish()")
+    prose = Prose(name, str(notebook.parent))
+    parts = list(_parts(nb, name, prose, strict=state.get("status") == "complete"))
+    page = {
+        "notebook": name,
+        "title": state.get("title") or name,
+        "status": state.get("status"),
+        "parts": parts,
+        "facts": facts(state),
+        "banners": banners(state, bundle),
+        "heading": prose.headings.title,
+        "contents": prose.headings.entries,
+        "results": list(result_rows(bundle)),
+        "provenance": list(provenance_rows(state)),
+        "command": state.get("command") or "",
+    }
+    exporter = HTMLExporter(template_name="template", extra_template_basedirs=[str(TEMPLATES)])
+    shell = nbformat.v4.new_notebook(metadata=nb.metadata)  # for the language of its code
+    text, _ = exporter.from_notebook_node(shell, resources={"page": page})
+    text = gate(seal(text, bundle, {**state, "notebook": name}), name)
+    if len(text.encode()) > LARGE:
+        warnings.warn(
+            f"{html.name} is {len(text.encode()) / 1e6:.1f} MB: fewer or smaller figures read better", stacklevel=2
+        )
+    write_atomically(html, text)
+
+
+def results_of(nb) -> dict:
+    """The bundle that page.finish() left in an executed notebook, or {}."""
+    outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
+    bundles = [output.data[BUNDLE] for output in outputs if BUNDLE in output.get("data", {})]
+    return bundles[-1] if bundles else {}
+
+
+def _parts(nb, name, prose, strict):
+    """The notebook as a flat list of parts for the template, in reading order.
+
+    What a cell tagged `opening` puts out stands before the first code: the result, which is known only at the end.
+    """
+    counts = {"figure": 0, "code": 0, "prose": 0}
+    opening = [output for cell in nb.cells if "opening" in cell.metadata.get("tags", []) for output in cell.outputs]
+    for cell in nb.cells:
+        tags = cell.metadata.get("tags", [])
+        if any(tag.startswith("papermill-error") for tag in tags) or not cell.source.strip():
+            continue
+        if cell.cell_type == "markdown":
+            for file, data in cell.get("attachments", {}).items():
+                kind, content = next(iter(data.items()))
+                cell.source = cell.source.replace(f"attachment:{file}", f"data:{kind};base64,{content}")
+            yield _labelled("prose", cell.source, counts, html=prose.html(cell.source))
+        elif cell.cell_type == "code":
+            while opening:
+                yield from _output(opening.pop(0), f"{name}: the opening", counts, prose, strict)
+            lines = cell.source.strip().split("\n")
+            yield _labelled("code", lines[0], counts, source=cell.source.strip(), first=lines[0], lines=len(lines))
+            for output in cell.outputs if "opening" not in tags else ():
+                yield from _output(output, f"{name}: code cell {counts['code']}", counts, prose, strict)
+
+
+def _labelled(kind, words, counts, **part):
+    """A part with its number and the label that check.py prints: 'code cell 3 (lr: float = 0.1)'."""
+    counts[kind] = counts.get(kind, 0) + 1
+    names = {"code": "code cell", "prose": "text", "printed": "printout", "error": "error message"}
+    words = re.sub(r"-{2,}|[<>\n#*`|]+", " ", words).strip()[:50].strip()
+    label = f"{names.get(kind, kind)} {counts[kind]}" + (f" ({words})" if words else "")
+    return {"kind": kind, "number": counts[kind], "label": label, **part}
+
+
+def _output(output, where, counts, prose, strict):
+    if output.output_type == "stream":
+        text = printed(output.text, stderr=output.name == "stderr")
+        if text:
+            yield _labelled("printed", text.split("\n")[0], counts, text=text, stderr=output.name == "stderr")
+    elif output.output_type == "error":
+        text = printed("\n".join(output.traceback))
+        yield _labelled("error", output.ename, counts, text=text, name=f"{output.ename}: {strip_ansi(output.evalue)}")
+    elif BUNDLE not in output.data and not output.metadata.get("coursework", {}).get("role"):
+        yield from _displayed(output, where, counts, prose, strict)
+
+
+def _displayed(output, where, counts, prose, strict):
+    data = {kind: "".join(value) if isinstance(value, list) else value for kind, value in output.data.items()}
+    image = next((kind for kind in IMAGES if kind in data), None)
+    if any("widget" in kind or "javascript" in kind for kind in data):
+        return  # a progress bar of JupyterLab: nothing to read
+    if "text/html" in data:
+        caption = re.search(r"<caption>(.*?)</caption>", data["text/html"], re.DOTALL)
+        counts["table"] = prose.tables.count  # those of the prose are counted, too
+        yield _labelled("table", caption[1] if caption else "", counts, html=prose.tables.mend(data["text/html"]))
+    elif "text/markdown" in data or "text/latex" in data:
+        text = data.get("text/markdown") or data["text/latex"]
+        yield _labelled("prose", text, counts, html=prose.html(text))
+    elif image:
+        yield _figure(image, data[image], output.metadata.get(image, {}), where, counts, strict)
+    elif data.get("text/plain", "").strip():
+        text = printed(data["text/plain"])
+        yield _labelled("printed", text.split("\n")[0], counts, text=text, stderr=False)
+
+
+def _figure(kind, data, about, where, counts, strict):
+    """An image with alt text, caption and the data behind it."""
+    alt = (about.get("alt") or "").strip()
+    if not alt and strict:
+        raise CourseworkError(f"{where}: a figure without alt text; show it with page.show(drawing, caption)")
+    caption = about.get("caption") or ""
+    part = _labelled("figure", caption, counts, alt=alt or "A figure without a description", caption=caption)
+    part |= _picture(kind, data)
+    if about.get("data"):
+        rows = list(csv.reader(io.StringIO(about["data"])))
+        part["rows"], part["count"] = rows[: DATA_ROWS + 1], len(rows) - 1
+        columns = zip(*rows[1 : DATA_ROWS + 1])
+        part["numeric"] = [all(_is_number(cell) for cell in column) for column in columns] or [False] * len(rows[0])
+        part["shown_rows"] = (
+            f"The first {DATA_ROWS} of {len(rows) - 1:,} rows" if len(rows) > DATA_ROWS + 1 else "All rows"
+        )
+        part["csv"] = "data:text/csv;charset=utf-8," + urllib.parse.quote(about["data"], safe=" ,.:/-+()=")
+    return part
+
+
+def _picture(kind, data):
+    """The image as a data URI; a PNG as lossless WebP where that is smaller, with its size in pixels."""
+    if kind == "image/svg+xml":
+        return {"src": f"data:{kind};base64,{base64.b64encode(data.encode()).decode()}"}
+    raw = base64.b64decode(data)
+    image, smaller = Image.open(io.BytesIO(raw)), io.BytesIO()
+    if kind == "image/png" and not getattr(image, "is_animated", False):
+        image.save(smaller, "webp", lossless=True)
+        if smaller.tell() < len(raw):
+            kind, raw = "image/webp", smaller.getvalue()
+    src = f"data:{kind};base64,{base64.b64encode(raw).decode()}"
+    return {"src": src, "width": image.width, "height": image.height}
+
+
+def _is_number(cell):
+    return bool(re.fullmatch(r"\s*[-+]?(\d[\d.,]*(e[-+]?\d+)?|nan|inf)?\s*", cell, re.IGNORECASE))

@@ -1,0 +1,105 @@
+"""What a page says of its own run: the line of facts above the title, warnings, results and provenance as rows."""
+
+from datetime import UTC, datetime
+
+from helpers.base import to_json
+from helpers.page.page import BANNER
+from helpers.report import check
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words for people: 42 s, 3 min 5 s, 2 h 10 min."""
+    if seconds is None:
+        return "not known"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def moment(when) -> str:
+    """A start time (seconds since 1970, or ISO text) to the minute, in UTC."""
+    if when is None or when == "":
+        return "not known"
+    try:
+        when = datetime.fromtimestamp(when, UTC) if isinstance(when, (int, float)) else datetime.fromisoformat(when)
+    except ValueError:
+        return str(when)
+    return f"{(when.astimezone(UTC) if when.tzinfo else when):%-d %B %Y, %H:%M} UTC"
+
+
+def facts(state: dict) -> list[tuple[str, str]]:
+    """What stands above the title: status, budget, data, date, duration, changed parameters, author."""
+    sources = {}
+    for data in check.data_of(state):
+        sources.setdefault(data.get("title") or data.get("name"), data.get("source"))
+    titles = [f"{title} ({source})" if source else str(title) for title, source in sources.items()]
+    items = [
+        ("Status", state.get("status") or "not known"),
+        ("Budget", state.get("budget") or "none"),
+        ("Data", "; ".join(titles) or "none"),
+        ("Made", moment(state.get("started"))),
+        ("Took", duration(state.get("duration_s"))),
+        ("Changed", ", ".join(f"{name} = {value}" for name, value in (state.get("changed") or {}).items())),
+        ("Author", state.get("author") or ""),
+    ]
+    return [(name, value) for name, value in items if value]
+
+
+def banners(state: dict, bundle: dict) -> list[str]:
+    """What a reader must know before the first number, in words."""
+    lines, shares = [], [r.get("share") or 0 for r in bundle.get("results", {}).values()]
+    if state.get("status") not in ("complete", None):
+        why = f": {state['reason']}" if state.get("reason") else ""
+        lines.append(f"This page is not a finished result. Its run is marked \u201c{state['status']}\u201d{why}.")
+    if check.stand_in(state):
+        lines.append(BANNER)
+    short = [share for share in shares if share < 1]
+    if state.get("budget") == "smoke":
+        lines.append(
+            "Smoke budget: the shortest trainings that test the machinery. No number here is a result to quote."
+        )
+    elif short:
+        lines.append(
+            f"Reduced budget ({state.get('budget')}): {len(short)} of {len(shares)} published results come from "
+            f"shortened trainings, the shortest with {_share(min(short))}. The table at the end marks them."
+        )
+    return lines
+
+
+def result_rows(bundle: dict):
+    """The rows of the table of results: dicts of key, value, std, n, unit, note, all but n as text."""
+    for key, result in sorted(bundle.get("results", {}).items()):
+        diverged = (result.get("statuses") or []).count("diverged")
+        share, budget = result.get("share", 1.0), result.get("budget")
+        notes = [f"{budget} budget"] * (budget not in (None, bundle.get("budget")))
+        notes += [_share(share)] * (share is not None and share < 1)
+        notes += [f"{diverged} of {len(result['statuses'])} diverged"] * bool(diverged)
+        std, unit = result.get("std"), result.get("unit") or ""
+        std, note = "–" if std is None else f"{std:.2g}", ", ".join(notes)
+        value, n = check.shown(result["value"]), result.get("n", 1)
+        yield {"key": key, "value": value, "std": std, "n": n, "unit": unit, "note": note}
+
+
+def _share(share):
+    return f"{100 * share:.2g} % of the full work"
+
+
+def provenance_rows(state: dict):
+    """Provenance as (name, value) lines; groups inside become 'group, name'."""
+    known = {"budget": state.get("budget"), "parameters": state.get("parameters"), "data": state.get("data")}
+    for name, value in {**known, **(state.get("provenance") or {})}.items():
+        for item in value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]:
+            if isinstance(item, dict):
+                for inner, content in item.items():
+                    yield f"{name}, {inner}".replace("_", " "), _words(content)
+            elif item is not None:
+                yield name.replace("_", " "), _words(item)
+
+
+def _words(value):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else to_json(value)

@@ -1,0 +1,94 @@
+"""Our own model, defined once for task 4, which trains it, and task 5, which reads the test set with it."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from helpers import data, networks
+from helpers.training.classifier import ClassifierConfig
+from helpers.trials import records
+
+STUDY = "ours"  # where its records and checkpoints lie
+WIDTHS = ("patch_size", "width", "blocks", "token_hidden", "hidden", "dropout")
+MEANING = {  # every hyper-parameter, in the order in which a reader asks for them
+    "patch_size": "side of a patch in pixels (stem)",
+    "width": "features of a patch (stem)",
+    "blocks": "blocks of two MLPs (backbone)",
+    "token_hidden": "hidden units of a block's first MLP, across patches",
+    "hidden": "hidden units of its second MLP, across features",
+    "norm": "normalisation before each MLP",
+    "residual": "each MLP adds to its input",
+    "dropout": "rate after each MLP",
+    "initialiser": "first weights; default is PyTorch's",
+    "normalise": "inputs by mean and deviation of the training part",
+    "augment": "changes of the training images, epoch by epoch",
+    "train_limit": "training images at most; none is all",
+    "epochs": "passes over the training part",
+    "batch_size": "images per step",
+    "optimiser": "who takes the steps",
+    "lr": "largest learning rate",
+    "weight_decay": "pull of the weights towards zero",
+    "momentum": "of the optimisers that have one",
+    "scheduler": "course of the learning rate over the steps",
+    "label_smoothing": "share of the target spread over all classes",
+    "keep": "epoch whose weights are kept: best on validation accuracy",
+    "seed": "of first weights, order of the images and augmentation",
+}
+
+
+def our_model(page, dataset) -> ClassifierConfig:
+    """The training that a page's parameters ask for; it watches the validation part and never reads the test set."""
+    options = {name: getattr(page, name) for name in WIDTHS}
+    return ClassifierConfig(
+        model="patch_mlp",
+        options=options | {"norm": "layer", "residual": True},
+        dataset=dataset.name,
+        validation=True,
+        watch=("validation",),
+        keep="best",
+        checkpoint=True,
+        normalise=True,
+        augment=tuple(page.augment),
+        train_limit=page.train_limit,
+        epochs=page.epochs,
+        batch_size=page.batch_size,
+        optimiser=page.optimiser,
+        lr=page.lr,
+        weight_decay=page.weight_decay,
+        momentum=0.95 if page.optimiser == "muon" else 0.0,
+        scheduler="one_cycle",
+        threads=2,
+        seed=page.seed,
+    )
+
+
+def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
+    """Every hyper-parameter of a training: name, value, meaning."""
+    values = {**vars(config), **config.options}
+    rows = [(name, _in_words(values[name]), meaning) for name, meaning in MEANING.items()]
+    return pd.DataFrame(rows, columns=["hyper-parameter", "value", "what it is"])
+
+
+def _in_words(value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    value = " and ".join(value) if isinstance(value, (tuple, list)) else value
+    return "none" if value in (None, "") else str(value)
+
+
+def probabilities(config: ClassifierConfig, key: str, limit: int | None = None) -> np.ndarray:
+    """Softmax output (N, classes), float32, of the trial `key`'s checkpoint on the first `limit` test images, or all.
+
+    In float32 on the processor, so that every machine reads the same weights alike. Raises CourseworkError where the
+    checkpoint is absent or damaged.
+    """
+    dataset = data.load(config.dataset)
+    shape, classes = dataset.input_shape, len(dataset.classes)
+    model = networks.build(config.model, config.options, input_shape=shape, classes=classes)
+    model.load_state_dict(torch.load(records.checkpoint_path(STUDY, key), weights_only=True))
+    test = data.resident_parts(config, dataset, torch.device("cpu"), model.patch_size)["test"]
+    size = min(limit or len(test), len(test))
+    model.eval()
+    with torch.inference_mode():
+        parts = [model(test.batch(slice(start, min(start + 500, size)))[0]) for start in range(0, size, 500)]
+    return torch.cat(parts).softmax(1).numpy()

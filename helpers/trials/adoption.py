@@ -1,0 +1,50 @@
+"""Adopting a stale record: its source has changed since, but its probe, trained again, shows that its result stands.
+
+What a run adopts is noted on this machine, beside the records; the record itself, which may be a committed one, stays
+as it is. `upkeep.adopt` writes into the records.
+"""
+
+import json
+
+from helpers import base
+from helpers.trials import probe
+
+
+def stands(record: dict, source: str) -> bool:
+    """Whether a record may stand for a training by `source`: it is of that source, or was adopted for it here."""
+    return record["source"] == source or bool((_note(record, source) or {}).get("adopted"))
+
+
+def is_open(record: dict, source: str) -> bool:
+    """Whether a probe may still decide about a stale record: it carries one, which was not yet trained here again."""
+    return bool(record["probe"]) and _note(record, source) is None
+
+
+def agreement(record: dict, source: str) -> str:
+    """ "equal" or "close" for a record that was adopted for `source`, "" for one of that source itself."""
+    return "" if record["source"] == source else (_note(record, source) or {}).get("agreement", "")
+
+
+def adopt(record: dict, source: str, measured: dict) -> bool:
+    """Note whether `record` stands for `source`: whether the probe `measured` today agrees with its own.
+
+    Equal bits are asked for on the platform of the record's probe, closeness elsewhere.
+    """
+    agreement = probe.compare(record["probe"], measured)
+    here = probe.same_platform(record["probe"]["platform"], measured.get("platform") or {})
+    adopted = agreement == "equal" or (agreement == "close" and not here)
+    note = {"adopted": adopted, "agreement": agreement, "checksum": record["checksum"], "probe": measured}
+    base.write_atomically(_path(record, source), base.to_json(note))
+    return adopted
+
+
+def _path(record: dict, source: str):
+    return base.RECORDS / record["study"] / ".adopted" / f"{record['key']}-{source}.json"
+
+
+def _note(record: dict, source: str) -> dict | None:
+    try:
+        note = json.loads(_path(record, source).read_bytes())
+        return note if note["checksum"] == record["checksum"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

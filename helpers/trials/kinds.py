@@ -1,0 +1,33 @@
+"""The kinds of trials by their frozen ids, and a record's own trial made again from its file.
+
+A kind's id stands in every key and record, and never changes; where its function lies may. Only what stands in KINDS
+is ever called for a record, whatever its file says.
+"""
+
+import importlib
+
+from helpers.base import CourseworkError
+from helpers.trials import records
+
+KINDS = {  # id -> module, trial function, config class
+    "classifier": ("helpers.training.classifier", "train_classifier", "ClassifierConfig"),
+    "grid_search": ("helpers.studies.grid", "search_grid", "GridConfig"),
+    "numpy": ("helpers.studies.numpy_trial", "train_numpy", "NumpyConfig"),
+    "regression": ("helpers.studies.regression", "train_regression", "RegressionConfig"),
+}
+
+
+def remade(record: dict):
+    """(function, config) of a record; None where today's code has no such kind, config or data, or another key."""
+    try:
+        module, function, config_class = KINDS[record["trial"]]
+        loaded = importlib.import_module(module)
+        function, config_class = getattr(loaded, function), getattr(loaded, config_class)
+        config = config_class(**{name: _tuples(value) for name, value in record["config"].items()})
+        return (function, config) if records.key(function, config) == record["key"] else None
+    except (KeyError, TypeError, CourseworkError):
+        return None
+
+
+def _tuples(value):
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

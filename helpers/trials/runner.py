@@ -1,0 +1,217 @@
+"""One `trials.run`: which records it accepts, handing the rest to an engine, writing what returns."""
+
+import contextlib
+import os
+import subprocess
+import time
+from collections import deque
+from concurrent import futures
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+
+from helpers import base
+from helpers.base import CourseworkError
+from helpers.trials import adoption, engine, probe, records, worker
+from helpers.trials.progress import Progress
+from helpers.trials.source import source_hash
+
+POLL = 0.2  # seconds between looks at messages, and at trials that another run is training
+
+
+@dataclass
+class Trial:
+    """One training that somebody wants."""
+
+    row: str
+    config: object
+    key: str
+    stale: dict | None = None  # its record by other source, which a probe may save from being trained again
+    lost: int = 0  # workers that died of it
+
+
+def finished(record: dict | None) -> bool:
+    """Whether a trial came to its end, by divergence too; a failed one is tried again."""
+    return bool(record) and record["status"] != "failed"
+
+
+class Runner:
+    """One `run`: knows which records it accepts, hands the others to an engine, writes what returns."""
+
+    def __init__(self, function, study, budget=None, fresh=False):
+        self.function, self.study, self.budget = function, study, budget
+        since = os.environ.get("COURSEWORK_FRESH_SINCE")  # of a build, so that its notebooks share what one trained
+        self.fresh_since = (since or worker.now()) if fresh else ""
+        worker.loaded_source(function.__module__)
+        self.source = source_hash(function.__module__)
+
+    def lookup(self, trial) -> dict | None:
+        """The trial's record where it may stand for a training; one by other source becomes `trial.stale`."""
+        record = records.read(self.study, trial.key, self.source)
+        if not finished(record) or (self.fresh_since and not self._is_fresh(record)):
+            return None
+        config = records.complete(trial.config)  # equal key, other default: another trial
+        if any(config.get(name, ()) != value for name, value in record["config"].items()):
+            return None
+        if not adoption.stands(record, self.source):
+            trial.stale = record if adoption.is_open(record, self.source) else None
+            return None
+        if self.budget == "full" and record["budget"] != "full":  # now worth publishing
+            record = records.write(self.study, record | {"budget": "full"})
+        return record
+
+    def _is_fresh(self, record) -> bool:
+        return self.fresh_since <= record["provenance"]["started"] <= worker.now()
+
+    def train(self, waiting, machine, live: bool = False, only_adopt: bool = False) -> dict:
+        """Train all of `waiting`, as many at once as the engine `machine` takes; key -> record.
+
+        A stale record is probed first and adopted where the probe agrees. only_adopt: then nothing else is trained,
+        and what the probe does not save is left out.
+        """
+        self.machine, self.waiting = machine, deque(waiting)
+        self.running, self.locks, self.found, self.only_adopt = {}, {}, {}, only_adopt
+        self.commit = commit()
+        self.progress = Progress(self.study, {trial.key: self._next_config(trial).work() for trial in waiting}, live)
+        try:
+            while self.waiting or self.running:
+                self._start_trials()
+                if self.running:
+                    futures.wait(self.running, POLL, futures.FIRST_COMPLETED)
+                elif self.waiting:  # another run has them
+                    time.sleep(POLL)
+                self._collect()
+        finally:
+            with contextlib.ExitStack() as stack:  # each of these, whatever the one before does
+                stack.callback(self.progress.close)
+                for lock in self.locks.values():
+                    stack.callback(lock.release)
+                stack.callback(self.machine.close, abandon=bool(self.running))
+                self._collect()  # finished while Ctrl-C came
+        return self.found
+
+    def _next_config(self, trial):
+        return probe.probe_of(trial.config) if trial.stale else trial.config
+
+    def _start_trials(self):
+        free = self.machine.capacity - sum(self._threads(trial) for trial in self.running.values())
+        for trial in list(self.waiting):
+            if self._threads(trial) > free:
+                return
+            if not self._lock(trial):
+                continue
+            self.waiting.remove(trial)
+            if record := self.lookup(trial):  # another run was faster
+                self._done(trial, record)
+                continue
+            self.running[self._submit(trial)] = trial
+            free -= self._threads(trial)
+
+    def _submit(self, trial):
+        task = {"records": base.RECORDS, "study": self.study, "key": trial.key, "source": self.source}
+        task |= {"fingerprint": trial.config.fingerprint(), "fresh": self.fresh_since and not trial.lost}
+        work = worker.train_probe if trial.stale else worker.train
+        threads = getattr(trial.config, "threads", 1)
+        arguments = (work, self.function, self._next_config(trial), task)
+        return self.machine.submit(*arguments, name=trial.key, threads=threads)
+
+    def _threads(self, trial) -> int:
+        return min(getattr(trial.config, "threads", 1), self.machine.capacity)
+
+    def _lock(self, trial) -> bool:
+        """Whether this run may train the trial: one run at a time holds its lock."""
+        path = base.RECORDS / ".locks" / f"{trial.key}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(path)
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            return False
+        except OSError as error:
+            raise CourseworkError(
+                f"cannot write {path}: {error.strerror}; free some space or check permissions"
+            ) from error
+        self.locks[trial.key] = lock
+        return True
+
+    def _collect(self):
+        """Keep what has finished; a trial whose worker was lost waits for its second chance."""
+        for key, values in self.machine.messages():
+            self.progress.told(key, values)
+        for future, trial in list(self.running.items()):
+            if future.done():
+                outcome = self._outcome(future, trial)
+                if not outcome:
+                    self._unlock(trial)
+                    self.waiting.appendleft(trial)
+                elif trial.stale:
+                    self._judge_probe(trial, outcome)
+                else:
+                    self._done(trial, self._write(trial, outcome))
+                del self.running[future]  # last: what Ctrl-C interrupts above is done again
+
+    def _judge_probe(self, trial, outcome):
+        """Adopt the stale record where its probe agrees; else the trial waits to be trained."""
+        record, trial.stale = trial.stale, None
+        if adoption.adopt(record, self.source, outcome):
+            return self._done(trial, record)
+        self._unlock(trial)
+        if self.only_adopt:
+            return self.progress.finished(trial.key)
+        self.progress.extend(trial.key, trial.config.work())
+        return self.waiting.appendleft(trial)
+
+    def _outcome(self, future, trial) -> dict | None:
+        try:
+            return future.result()
+        except engine.LOST:
+            trial.lost += 1
+            lost = CourseworkError("its worker was lost twice (killed by the system? out of memory?)")
+            return worker.failure(lost) if trial.lost > 1 else None
+        except Exception as error:  # what came back cannot be read, or a cluster gave the trial up
+            return worker.failure(error)
+
+    def _done(self, trial, record):
+        self.found[trial.key] = record
+        self._unlock(trial)
+        self.progress.finished(trial.key)
+
+    def _unlock(self, trial):
+        if lock := self.locks.pop(trial.key, None):
+            lock.release()
+
+    def _write(self, trial, outcome: dict) -> dict:
+        """Turn what a worker returned into a record on disk."""
+        files = {name: outcome.pop(name, None) for name in ("arrays", "checkpoint")}
+        outcome["provenance"] = self.commit | outcome["provenance"]
+        record = outcome | {
+            "key": trial.key,
+            "study": self.study,
+            "budget": self.budget,
+            "trial": records.trial_id(self.function),
+            "config": records.complete(trial.config),
+            "fingerprint": trial.config.fingerprint(),
+            "source": self.source,
+        }
+        if not finished(record) and finished(records.read(self.study, trial.key)):
+            return record | {"files": {}, "checksum": ""}  # a stale result is worth more than a failure
+        record = records.write(self.study, record, **files)
+        if finished(record):
+            worker.forget_states(base.RECORDS, self.study, trial.key)
+        return record
+
+
+def commit() -> dict:
+    """The git commit of the checkout and whether files differ from it; {} outside a repository."""
+
+    def git(*words):
+        arguments = ["git", "-C", str(base.CHECKOUT), *words]
+        return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != base.CHECKOUT:
+            return {}
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {}

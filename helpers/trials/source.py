@@ -1,0 +1,144 @@
+"""What a module imports inside helpers, and the hash of that source: it tells stale records."""
+
+import ast
+import functools
+import hashlib
+import importlib
+import importlib.util
+from pathlib import Path
+
+import helpers
+from helpers.base import CourseworkError, to_json
+
+
+def source_hash(module: str) -> str:
+    """16 hexadecimal digits: hash of a module and of what it imports, however far, from helpers.
+
+    Comments, docstrings, formatting and the modules' own names do not count, nor does the Python version that reads
+    them. Local modules outside helpers are hashed only when they are `module` itself, not when imported.
+    Raises CourseworkError for a module without a source file.
+    """
+    texts, queue = {}, [module]
+    while queue:
+        name = queue.pop()
+        if name not in texts:
+            path = _file(name)
+            state = path.stat()  # a file edited since is parsed again
+            texts[name], imports = _parse(path, name, state.st_mtime_ns, state.st_size)
+            queue += imports
+    return hashlib.sha256(to_json(sorted(texts.values())).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _find(module: str) -> Path:
+    try:
+        return Path(importlib.util.find_spec(module).origin)
+    except (ImportError, AttributeError, TypeError, ValueError):
+        raise CourseworkError(f"module {module} has no source file here; is its folder on the path?") from None
+
+
+def _file(module: str) -> Path:
+    return _path_in_helpers(module) or _find(module)
+
+
+@functools.cache
+def _parse(path: Path, module: str, modified: int, size: int) -> tuple[str, list[str]]:
+    """A source file without docstrings and formatting, and the modules of helpers it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = imported(tree, module if path.name == "__init__.py" else module.rpartition(".")[0])
+    return ast.unparse(ast.fix_missing_locations(_Bare().visit(tree))), sorted(imports)
+
+
+class _Bare(ast.NodeTransformer):
+    """Drops docstrings; writes f-strings as calls: each Python version quotes them its own way."""
+
+    def _drop_docstring(self, node):
+        self.generic_visit(node)
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        return node
+
+    visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _drop_docstring
+
+    def visit_JoinedStr(self, node):
+        self.generic_visit(node)
+        parts = [part for part in node.values if getattr(part, "value", None) != ""]  # 3.12 adds empty ones
+        return ast.Call(ast.Name("fstring"), parts, [])
+
+    def visit_FormattedValue(self, node):
+        self.generic_visit(node)
+        parts = [node.value, ast.Constant(node.conversion), node.format_spec or ast.Constant(None)]
+        return ast.Tuple(parts)
+
+
+def imported(tree: ast.AST, package: str = "") -> set[str]:
+    """The modules of helpers that a source tree reaches: by import, and through the doors, as in `mu.data.load`.
+
+    `mu` is whatever name the source gives to helpers or to one of its rooms. package: where relative imports start.
+    """
+    names, nicknames = set(), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+            nicknames |= {a.asname or a.name.split(".")[0]: a.name if a.asname else "helpers" for a in node.names
+                          if a.name.split(".")[0] == "helpers"}  # fmt: skip
+        elif isinstance(node, ast.ImportFrom):
+            start = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            origin = ".".join(filter(None, [start, node.module]))
+            names |= {origin} | {f"{origin}.{alias.name}" for alias in node.names}
+            nicknames |= {alias.asname or alias.name: f"{origin}.{alias.name}" for alias in node.names}
+    names |= {f"{nicknames[first]}.{rest}" for first, rest in _attributes(tree) if first in nicknames}
+    return {found for name in names if (found := _module_of(name))}
+
+
+def _attributes(tree: ast.AST):
+    """(name, "attribute.attribute ...") of each dotted name in a source tree, however long."""
+    for node in ast.walk(tree):
+        parts = []
+        while isinstance(node, ast.Attribute):
+            parts.insert(0, node.attr)
+            node = node.value
+        if parts and isinstance(node, ast.Name):
+            yield node.id, ".".join(parts)
+
+
+def _module_of(name: str) -> str | None:
+    """The module of helpers with code of its own that `name` leads to, through as many doors as it takes.
+
+    None for what is not in helpers, and for a room itself: it only hands names on.
+    """
+    module, *rest = name.split(".")
+    if module != "helpers":
+        return None
+    while rest:
+        attribute = rest.pop(0)
+        path = _path_in_helpers(module) if module != "helpers" else Path(helpers.__file__)
+        if path is None or path.name != "__init__.py":  # what is left are names inside that module
+            break
+        home = _through_door(module, attribute)
+        if home is None:
+            break
+        module, *more = home
+        rest = [*more, *rest]
+    path = _path_in_helpers(module)
+    return module if path and path.name != "__init__.py" else None
+
+
+def _through_door(package: str, name: str) -> list[str] | None:
+    """Where a room's door leads for `name`: [module], or [module, name in it]; None where it has no such name."""
+    room = importlib.import_module(package)
+    if alias := getattr(room, "ALIASES", {}).get(name):
+        return ["helpers", *alias.split(".")]
+    for module, names in getattr(room, "HOMES", {}).items():
+        if name in names.split():
+            return [f"{package}.{module}", name]
+    return [f"{package}.{name}"] if _path_in_helpers(f"{package}.{name}") else None
+
+
+def _path_in_helpers(module: str) -> Path | None:
+    top, *rest = module.split(".")
+    path = Path(helpers.__file__).parent.joinpath(*rest)
+    if top != "helpers" or not rest:
+        return None
+    choices = [path.with_suffix(".py"), path / "__init__.py"]
+    return next((choice for choice in choices if choice.is_file()), None)

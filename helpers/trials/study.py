@@ -1,0 +1,161 @@
+"""The trials of a study: run in parallel, each once; finished ones are read from their records.
+
+    frame = run(train_classifier, {"A1": config_1, "A2": config_2}, study="study_a", seeds=3)
+
+A trial function, importable and with a trial_id, maps (config, context) to a dict: history (column -> value per epoch),
+metrics, status ("ok", "diverged"), diverged_epoch, examples, and if it likes predictions (test labels), arrays,
+checkpoint, provenance, seconds. Ctrl-C keeps what is finished; runs started side by side share the work.
+"""
+
+import os
+from collections import Counter
+from dataclasses import replace
+
+from helpers import base
+from helpers.base import CourseworkError
+from helpers.trials import adoption, engine, probe, records
+from helpers.trials.runner import Runner, Trial
+
+_used = {}  # (study, key) -> (checksum, agreement) of the records that this process has shown
+
+
+def run(function, rows, *, study, seeds=None, budget=None, jobs=None, fresh=None, live=False):
+    """A DataFrame with one line per trial, in the order asked: trains what has no valid record.
+
+    rows: dict name -> config, or a list of configs, named "0", "1" ... seeds: n for 0..n-1, or a list;
+    None keeps each config's own. budget: noted in the records. jobs, fresh: default to JOBS and FRESH
+    (train all again). live: draw one running trial's curve in JupyterLab.
+    Columns: row, seed, status, diverged_epoch, the metrics, seconds, examples_per_second, history (a DataFrame), key,
+    share (1.0), adopted ("equal" or "close" where a probe saved a record of other source, see `probe`), record.
+    Raises CourseworkError for bad settings and where the disk is full.
+    """
+    engine.settings(jobs)  # refused before anything is read
+    return _lines(function, rows, study, seeds, Runner(function, study, budget, _fresh(fresh)), jobs=jobs, live=live)
+
+
+def recall(function, rows, *, study, seeds=None):
+    """The lines of `run` whose trials are finished; trains nothing but the probes of stale records."""
+    return _lines(function, rows, study, seeds, Runner(function, study), only_adopt=True)
+
+
+def _lines(function, rows, study, seeds, runner, *, jobs=None, live=False, only_adopt=False):
+    trials = _trials(function, rows, seeds)
+    found = {trial.key: runner.lookup(trial) for trial in trials}
+    missing = {trial.key: trial for trial in trials if found[trial.key] is None and (trial.stale or not only_adopt)}
+    if missing:
+        machine = engine.start(jobs, function.__module__)
+        found |= runner.train(list(missing.values()), machine, live, only_adopt)
+    return _frame(study, trials, found, runner.source)
+
+
+def run_study(function, rows, *, study, seeds=None, page, reduced: dict):
+    """The lines of `run` as far as the budget allows, with the columns share and budget.
+
+    page.budget "full": all rows, all seeds. Else a row with at least one record of its full config is recalled, and
+    the others train with the fields of `reduced` (numbers: at most those), on their first seed; share is the part of
+    the full work. "smoke" and FRESH=1 recall nothing.
+    """
+    if page.budget == "full":
+        return run(function, rows, study=study, seeds=seeds, budget="full").assign(budget="full")
+    import pandas as pd
+
+    rows = _named(rows)
+    recalled = {} if page.budget == "smoke" or _fresh(None) else rows
+    known = recall(function, recalled, study=study, seeds=seeds).assign(budget="full")
+    small = {name: _reduced(rows[name], reduced) for name in rows if name not in set(known["row"])}
+    seeds = seeds if seeds is None else _seeds(seeds)[:1]
+    trained = run(function, small, study=study, seeds=seeds, budget=page.budget)
+    shares = {name: config.work() / rows[name].work() for name, config in small.items()}
+    trained = trained.assign(share=trained["row"].map(shares), budget=page.budget)
+    parts = [part for part in (known, trained) if len(part)] or [trained]
+    place = {name: number for number, name in enumerate(rows)}
+    return pd.concat(parts).sort_values("row", key=lambda row: row.map(place), kind="stable", ignore_index=True)
+
+
+def spot_check(function, rows, *, study, seeds=(0,)):
+    """Train again the rows that have committed records and compare: one line per trial.
+
+    Columns: row, seed, agreement ("equal", "close" or "different", see `probe.compare`), same (equal bits),
+    difference (again - published), published and again (test_accuracy, else the first metric), comparable (equal bits
+    can be expected: same platform and source).
+    """
+    import pandas as pd
+
+    trials = _trials(function, rows, seeds)
+    folder = base.PUBLISHED / "records" / study
+    committed = {trial.key: records.load(folder / f"{trial.key}.json") for trial in trials}
+    trials = [trial for trial in trials if committed[trial.key]]
+    frame = run(function, [trial.config for trial in trials], study=study, fresh=True)
+    lines = []
+    for trial, again in zip(trials, frame["record"]):
+        old = committed[trial.key]
+        metric = "test_accuracy" if "test_accuracy" in old["metrics"] else next(iter(old["metrics"]))
+        values = {"published": old["metrics"][metric], "again": again["metrics"].get(metric)}
+        agreement = probe.compare(old, again)
+        line = {"row": trial.row, "seed": trial.config.seed, "agreement": agreement, "same": agreement == "equal"}
+        line["difference"] = None if None in values.values() else values["again"] - values["published"]
+        alike = old["source"] == again["source"] and probe.same_platform(old["provenance"], again["provenance"])
+        lines.append(line | values | {"comparable": alike})
+    columns = ["row", "seed", "agreement", "same", "difference", "published", "again", "comparable"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def used() -> list[tuple[str, str, str]]:
+    """(study, key, checksum) of every record that this process has shown."""
+    return [(*name, checksum) for name, (checksum, _) in sorted(_used.items())]
+
+
+def adopted() -> dict[str, int]:
+    """How many of the records that this process has shown were adopted, by agreement: "equal", "close"."""
+    return dict(Counter(agreement for _, agreement in _used.values() if agreement))
+
+
+def _trials(function, rows, seeds) -> list[Trial]:
+    trials = []
+    for name, config in _named(rows).items():
+        for seed in [config.seed] if seeds is None else _seeds(seeds):
+            config = replace(config, seed=seed)
+            trials.append(Trial(name, config, records.key(function, config)))
+    return trials
+
+
+def _named(rows) -> dict:
+    return rows if isinstance(rows, dict) else {str(n): config for n, config in enumerate(rows)}
+
+
+def _seeds(seeds) -> list[int]:
+    return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+
+
+def _fresh(fresh) -> bool:
+    asked = os.environ.get("FRESH") or "0"
+    if asked not in ("0", "1"):
+        raise CourseworkError(f"FRESH={asked}: give 1 to train finished trials again, else 0")
+    return asked == "1" if fresh is None else bool(fresh)
+
+
+def _reduced(config, reduced: dict):
+    """`config` with the fields of `reduced`; a number never grows."""
+    values = {}
+    for name, value in reduced.items():
+        own = getattr(config, name)
+        values[name] = value if own is None or isinstance(own, (bool, str)) else min(own, value)
+    return replace(config, **values)
+
+
+def _frame(study, trials, found, source):
+    import pandas as pd
+
+    lines = []
+    for trial in trials:
+        if record := found.get(trial.key):
+            agreement = adoption.agreement(record, source)
+            _used[study, trial.key] = record["checksum"], agreement
+            line = {"row": trial.row, "seed": trial.config.seed}
+            line |= {name: record[name] for name in ("status", "diverged_epoch", "reason")}
+            line |= {name: float("nan") if value is None else value for name, value in record["metrics"].items()}
+            line |= {name: record[name] for name in ("seconds", "examples_per_second", "key")}
+            line |= {"history": pd.DataFrame(record["history"]), "share": 1.0}
+            lines.append(line | {"adopted": agreement, "record": record})
+    columns = ["row", "seed", "status", "diverged_epoch", "reason", "seconds", "examples_per_second", "key", "history"]
+    return pd.DataFrame(lines, columns=None if lines else [*columns, "share", "adopted", "record"])

@@ -1,0 +1,164 @@
+"""Looking after records: counting, verifying by probes, adopting after a change of code, removing, publishing."""
+
+import time
+from collections import Counter, defaultdict, deque
+from concurrent import futures
+
+from helpers import base
+from helpers.trials import adoption, engine, kinds, probe, records, worker
+from helpers.trials.runner import finished
+from helpers.trials.source import source_hash
+
+
+def everything() -> list[tuple]:
+    """(path, record, source of its trial function today) of all intact records, the committed ones first.
+
+    The source is "" for a kind of trial that is not ours, whose function only its user can name.
+    """
+    paths = [path for root in records.roots() for path in sorted(root.glob("*/*.json"))]
+    found = [(path, record) for path in paths if (record := records.load(path))]
+    return [(path, record, _source(record)) for path, record in found]
+
+
+def _source(record: dict) -> str:
+    kind = kinds.KINDS.get(record["trial"])
+    return source_hash(kind[0]) if kind else ""
+
+
+def _is_stale(record: dict, source: str) -> bool:
+    return bool(source) and not adoption.stands(record, source)
+
+
+def ls() -> str:
+    """A table of the records: per study and kind of trial how many, how they ended, stale ones, hours."""
+    import pandas as pd
+
+    lines = []
+    for path, record, source in everything():
+        line = {"study": record["study"], "trial": record["trial"]}
+        line["where"] = "committed" if path.is_relative_to(base.PUBLISHED) else "here"
+        ends = {end: record["status"] == end for end in ("ok", "diverged", "failed")}
+        stale = _is_stale(record, source)
+        lines.append(line | {"n": 1} | ends | {"stale": stale, "hours": (record["seconds"] or 0) / 3600})
+    if not lines:
+        return "no records yet"
+    groups = pd.DataFrame(lines).groupby(["study", "trial", "where"])
+    return groups.sum().round(2).reset_index().to_string(index=False)
+
+
+def rm_stale() -> str:
+    """Remove this machine's stale records with the files beside them, and what killed runs left behind."""
+    stale = [path for path, record, source in everything() if _is_stale(record, source)]
+    here = [path for path in stale if path.is_relative_to(base.RECORDS)]
+    for path in here:
+        for suffix in (".json", ".npz", ".pt"):
+            path.with_suffix(suffix).unlink(missing_ok=True)
+    for path in base.RECORDS.glob("*/.*.*.*"):  # halves that write_atomically could not remove
+        if path.is_file() and time.time() - path.stat().st_mtime > 3600:
+            path.unlink(missing_ok=True)
+    return f"{len(here)} stale records removed; {len(stale) - len(here)} committed ones are stale: adopt or train them"
+
+
+def verify() -> int:
+    """Train the probe of every record again and print, per kind of trial, how many agree; 0 unless one differs.
+
+    A record without a probe is cheap, and is trained again whole. A probe does not reach late epochs: the cuts of a
+    per-epoch scheduler, early stopping and the choice of the best epoch are the business of the unit tests.
+    """
+    entries = {record["key"]: record for _, record, _ in everything() if finished(record)}
+    counts = defaultdict(Counter)
+    able = {key: made for key, record in entries.items() if (made := kinds.remade(record))}
+    for key, record in entries.items():
+        counts[record["trial"]]["cannot be asked for"] += key not in able
+    for key, measured in _measure({key: (entries[key], *made) for key, made in able.items()}):
+        agreement = probe.compare(_evidence(entries[key]), measured)
+        counts[entries[key]["trial"]][agreement] += 1
+        if agreement == "different":
+            print(f"different: {entries[key]['study']} {key} {measured.get('reason', '')}".rstrip())
+    for name, count in sorted(counts.items()):
+        words = ("equal", "close", "different", "cannot be asked for")
+        print(f"{name:12} " + ", ".join(f"{count[word]} {word}" for word in words), flush=True)
+    return int(any(count["different"] for count in counts.values()))
+
+
+def adopt() -> str:
+    """Write today's source into stale records whose probes, trained again, are equal or close; what became of them.
+
+    A run adopts by itself only what is equal where equal bits can be expected. This is for a change that is meant to
+    move bits by rounding alone: close probes are taken too, and noted as close.
+    """
+    stale = {r["key"]: (path, r) for path, r, source in everything() if finished(r) and source not in ("", r["source"])}
+    able = {key: (record, *made) for key, (_, record) in stale.items() if (made := kinds.remade(record))}
+    counts = Counter({"cannot be asked for": len(stale) - len(able)})
+    for key, measured in _measure(able):
+        path, record = stale[key]
+        agreement = probe.compare(_evidence(record), measured)
+        counts[agreement] += 1
+        if agreement != "different":
+            _write_source(path, record, able[key], agreement, measured)
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no record is stale"
+
+
+def _write_source(path, record, made, agreement, measured):
+    _, function, config = made
+    source = source_hash(function.__module__)
+    note = {"from": record["source"], "to": source, "agreement": agreement}
+    changed = {"source": source, "config": records.complete(config), "adopted": [*record.get("adopted", []), note]}
+    if record["probe"]:
+        changed["probe"] = measured
+    records.write(record["study"], record | changed, root=path.parent.parent)
+
+
+def _evidence(record: dict) -> dict:
+    """What a probe trained again is compared with: the record's own probe, or the whole of a cheap training."""
+    names = ("status", "diverged_epoch", "history")
+    return record["probe"] or {name: record[name] for name in names} | {"platform": record["provenance"]}
+
+
+def _measure(entries: dict):
+    """(key, measured) of each entry key -> (record, function, config), as they finish: its probe trained again."""
+    modules = {function.__module__ for _, function, _ in entries.values()}
+    machine, waiting, running = engine.start(None, *modules), deque(entries), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < max(1, machine.capacity):
+                key = waiting.popleft()
+                record, function, config = entries[key]
+                small = probe.probe_of(config) if record["probe"] else config
+                task = {"source": source_hash(function.__module__), "fingerprint": config.fingerprint()}
+                arguments = (worker.train_probe, function, small, task)
+                running[machine.submit(*arguments, name=key, threads=getattr(config, "threads", 1))] = key
+            done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+            for future in done:
+                yield running.pop(future), future.result()
+    finally:
+        machine.close(abandon=bool(running))
+
+
+def sample(entries: list, size: int) -> list:
+    """At most `size` of `entries`, (path, record, ...) each: the first of each kind, of each study, then others."""
+    chosen = []
+    for names in (["trial"], ["trial", "study"], ["study", "key"]):
+        for entry in entries:
+            taken = [[other[1][name] for name in names] for other in chosen]
+            room = len(chosen) < size or names == ["trial"]
+            if room and [entry[1][name] for name in names] not in taken:
+                chosen.append(entry)
+    return chosen
+
+
+def publish(checkpoints: bool = False) -> str:
+    """Copy finished records of the full budget to the committed ones; weights over 1 MB only if asked."""
+    count = 0
+    for path, record, source in everything():
+        target = base.PUBLISHED / "records" / record["study"] / path.name
+        there = target.exists() and records.load(target)
+        worthy = finished(record) and record["budget"] == "full" and not _is_stale(record, source)
+        if not worthy or (there and there["source"] == record["source"]):
+            continue
+        for suffix in (*record["files"], "json"):
+            file = path.with_suffix(f".{suffix}")
+            if suffix != "pt" or checkpoints or file.stat().st_size <= 1e6:
+                base.write_atomically(target.with_suffix(f".{suffix}"), file.read_bytes())
+        count += 1
+    return f"{count} records copied to {base.PUBLISHED / 'records'}"

@@ -1,0 +1,141 @@
+"""One training, in whatever process: the trial function called, timed, and its machine noted."""
+
+import contextlib
+import datetime
+import functools
+import os
+import platform
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from helpers import base
+from helpers.base import CourseworkError
+from helpers.trials import engine, probe, records
+from helpers.trials.source import source_hash
+
+loaded_source = functools.cache(source_hash)  # as it was when this process began to train
+
+
+def now() -> str:
+    """The time in UTC, as text that sorts by time."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def state_path(folder: Path, study: str, key: str, source: str) -> Path:
+    """Where a trial keeps its whole state while it trains; never taken up under other source."""
+    return folder / study / ".state" / f"{key}-{source}.pt"
+
+
+def forget_states(folder: Path, study: str, key: str):
+    """Remove a trial's mid-trial states."""
+    for path in state_path(folder, study, key, "").parent.glob(f"{key}-*"):
+        path.unlink(missing_ok=True)
+
+
+def train(function, config, task: dict, listener=None) -> dict:
+    """In a worker: train, and return what the record holds beside the config, as plain types and bytes.
+
+    task: records (the folder), study, key, source, fingerprint; fresh: start anew though a mid-trial state lies there.
+    """
+    started = now()
+    folder = task["records"] if task["records"].is_dir() else base.RECORDS  # a cluster may not share the disk
+    state = state_path(folder, task["study"], task["key"], task["source"])
+    try:
+        _check(function, config, task)
+        if task["fresh"]:
+            state.unlink(missing_ok=True)
+        about = {"started": started, "resumed": state.exists()}
+        with _ready(config, listener, state) as (context, machine):
+            start = time.perf_counter()
+            outcome = function(config, context)
+            outcome.setdefault("seconds", time.perf_counter() - start)
+            machine = machine() | about
+            measured = None
+            with contextlib.suppress(Exception):  # a training that has ended well is not lost to its probe
+                small = probe.probe_of(config)
+                measured = small and probe.measure(function, small, engine.Context(device=context.device), machine)
+        return _plain(outcome) | {"provenance": machine | outcome.get("provenance", {}), "probe": measured}
+    except Exception as error:
+        return failure(error, started)
+
+
+def train_probe(function, config, task: dict, listener=None) -> dict:
+    """In a worker: train `config`, the probe of a record or a whole cheap training, as `probe.measure` returns it."""
+    try:
+        _check(function, config, task)
+        with _ready(config) as (context, machine):
+            return probe.measure(function, config, context, machine())
+    except Exception as error:
+        return failure(error)
+
+
+@contextlib.contextmanager
+def _ready(config, listener=None, state=None):
+    """(context, function that describes the machine) of a training with as many threads as `config` asks for."""
+    threads = getattr(config, "threads", 1)
+    context = engine.Context(state, os.environ.get("DEVICE") or "auto", listener)
+    with engine.threads_limited(threads):
+        yield context, lambda: _machine(context) | {"threads": threads}
+
+
+def _check(function, config, task):
+    if loaded_source(function.__module__) != task["source"]:
+        raise CourseworkError("the helpers loaded here are not those on disk; restart the kernel or worker")
+    if config.fingerprint() != task["fingerprint"]:
+        raise CourseworkError("the data here is not the notebook's; copy its data folder to this worker")
+
+
+def _plain(outcome: dict) -> dict:
+    """Packed here: tensors would travel in shared memory, which is small in containers."""
+    labels, examples = outcome.get("predictions"), outcome["examples"]
+    if len({len(column) for column in outcome["history"].values()}) > 1:
+        raise CourseworkError("the trial function returned history columns of different lengths")
+    return {
+        "status": outcome["status"],
+        "diverged_epoch": outcome.get("diverged_epoch"),
+        "reason": "",
+        "history": base.plain(outcome["history"]),
+        "metrics": base.plain(outcome["metrics"]),
+        "predictions": None if labels is None else base.pack_labels(labels),
+        "examples": examples,
+        "seconds": outcome["seconds"],
+        "examples_per_second": examples / outcome["seconds"],
+        "arrays": records.packed("npz", outcome.get("arrays")),
+        "checkpoint": records.packed("pt", outcome.get("checkpoint")),
+    }
+
+
+def failure(error: Exception, started: str | None = None) -> dict:
+    """What the record of a trial says that raised `error`."""
+    kind = "" if isinstance(error, CourseworkError) else f"{type(error).__name__}: "
+    return {
+        "status": "failed",
+        "reason": f"{kind}{error}",
+        "traceback": "".join(traceback.format_exception(error, limit=-6)),
+        "provenance": {"started": started or now()},
+        "history": {},
+        "metrics": {},
+        **dict.fromkeys(["diverged_epoch", "predictions", "examples", "seconds", "examples_per_second", "probe"]),
+    }
+
+
+def _machine(context) -> dict:
+    """Provenance of a training; a NumPy training does not wait for PyTorch to load."""
+    if "torch" not in sys.modules:
+        import numpy
+
+        name, features = base.processor()
+        return {
+            "python": platform.python_version(),
+            "numpy": numpy.__version__,
+            "processor": name,
+            "features": features,
+        }
+    import torch
+
+    from helpers import device
+
+    features = [name for name, here in torch.cpu.get_capabilities().items() if here and name[:3] in ("avx", "amx")]
+    return device.describe(device.choose(context.device)) | {"features": sorted(features)}

@@ -1,0 +1,225 @@
+"""The page's parameters, results, prose and displays, as a notebook meets them."""
+
+import math
+import statistics
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import nbformat
+import pandas as pd
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from matplotlib.figure import Figure
+from tiny_notebooks import CHECKOUT, FINISH, environment, write_notebook
+from traitlets.config import Config
+
+from helpers import base, page
+from helpers.base import CourseworkError
+from helpers.page import markup, parameters
+
+
+@pytest.fixture
+def a_page():
+    return page.Page("tiny", {"budget": "smoke", "seed": 0, "lr": 0.1, "data": "auto"}, {})
+
+
+@pytest.fixture(scope="module")
+def shell():
+    """IPython as in a kernel, so that displays can be read."""
+    yield InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    InteractiveShell.clear_instance()
+
+
+def displayed(function, *arguments):
+    with capture_output() as captured:
+        function(*arguments)
+    return [(output.data, output.metadata) for output in captured.outputs]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "given", "value"),
+    [
+        ("lr", "float", "0.05", 0.05),
+        ("lr", "float", "1e-3", 0.001),
+        ("lr", "float", 1, 1.0),
+        ("epochs", "int", "2", 2),
+        ("standardise", "bool", "false", False),
+        ("activation", "str", "0.1", "0.1"),
+        ("widths", "list", "[64, 10]", [64, 10]),
+        ("lr", "list", [0.1, 0.2], [0.1, 0.2]),
+        ("patch_size", "int", "7", 7),
+        ("epochs", "int", "None", None),
+    ],
+)
+def test_a_value_is_read_as_its_type(name, kind, given, value):
+    found = parameters.check_value(name, kind, given, "here")
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "given", "word"),
+    [
+        ("lr", "float", "abc", "float"),
+        ("lr", "float", "0", "above 0"),
+        ("lr", "float", float("nan"), "float"),
+        ("lr", "float", "1e999", "float"),
+        ("lr", "float", True, "float"),
+        ("lr", "list", [0.1, -1], "above 0"),
+        ("epochs", "int", 2.5, "int"),
+        ("epochs", "int", True, "int"),
+        ("epochs", "int", 0, "at least 1"),
+        ("patch_size", "int", 5, "28x28"),
+        ("patch_size", "int", 0, "28x28"),
+        ("seed", "int", -1, "at least 0"),
+        ("momentum", "float", 1.0, "below 1"),
+        ("budget", "str", "huge", "smoke, standard, full"),
+        ("device", "str", "gpu", "auto, cpu"),
+        ("standardise", "bool", "maybe", "bool"),
+    ],
+)
+def test_a_bad_value_is_refused_with_what_is_expected(name, kind, given, word):
+    with pytest.raises(CourseworkError, match=word) as caught:
+        parameters.check_value(name, kind, given, "here")
+    assert f"{name}={given}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_parameters_cell_is_read_without_running_it(tmp_path):
+    path = write_notebook(tmp_path, "tiny", FINISH)
+    assert parameters.declared(path)["lr"] == ("float", 0.1)
+    assert page.check_parameters(path, {"lr": "0.5"}) == {"lr": 0.5}
+    with pytest.raises(CourseworkError, match="did you mean epochs"):
+        page.check_parameters(path, {"epoch": "2"})
+
+
+def test_begin_fills_from_the_budget_and_tells_what_changed(tmp_path, monkeypatch):
+    write_notebook(tmp_path, "tiny", FINISH)
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path / "notebooks")
+    kinds = {"budget": str, "seed": int, "lr": float, "epochs": int}
+    values = {"budget": "smoke", "seed": 0, "lr": 0.3, "epochs": None, "__annotations__": kinds}
+    found = page.begin("tiny", values)
+    assert (found.budget, found.lr, found.epochs, found.changed) == ("smoke", 0.3, 1, {"lr": 0.3})
+    with pytest.raises(CourseworkError, match=r"budgets\.yaml.* no value for width"):
+        page.begin("tiny", values | {"width": None, "__annotations__": kinds | {"width": int}})
+
+
+def test_begin_does_not_load_torch(tmp_path):
+    write_notebook(tmp_path, "tiny", FINISH)
+    code = 'budget: str = "smoke"\nimport sys, helpers as mu\nmu.begin("tiny", globals())'
+    code += '\nassert not {"torch", "numpy", "IPython"} & {*sys.modules}'
+    subprocess.run([sys.executable, "-c", code], env=environment(tmp_path), cwd=CHECKOUT, check=True)
+
+
+def test_papermill_alone_gives_and_checks_parameters(tmp_path):
+    publish = 'import sys\n\npage.publish("torch", "torch" in sys.modules)'
+    path = write_notebook(tmp_path, "tiny", publish, FINISH)
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", path, tmp_path / "out.ipynb"]
+    settings = {"env": environment(tmp_path), "cwd": CHECKOUT, "capture_output": True, "text": True}
+    refused = subprocess.run([*command, "-p", "epoch", "2"], check=False, **settings)
+    assert refused.returncode == 1
+    assert "CourseworkError: tiny: unknown parameter epoch; did you mean epochs?" in refused.stderr
+    cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    assert [cell.execution_count for cell in cells if cell.source == publish] == [None]
+    subprocess.run([*command, "-p", "epochs", "2"], check=True, **settings)
+    bundle = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs[0].data[page.BUNDLE]
+    assert bundle["changed"] == {"epochs": 2}
+    assert bundle["results"]["torch"]["value"] == 0
+
+
+def test_publish_keeps_mean_deviation_and_what_was_not_finite(a_page):
+    a_page.publish("accuracy", [0.8, 0.9, 0.85], seeds=[0, 1, 2], unit="share")
+    found = a_page.results["accuracy"]
+    assert found["value"] == pytest.approx(statistics.mean([0.8, 0.9, 0.85]))
+    assert found["std"] == pytest.approx(statistics.stdev([0.8, 0.9, 0.85]))
+    assert (found["n"], found["seeds"], found["unit"]) == (3, [0, 1, 2], "share")
+    a_page.publish("loss", [1.0, math.nan, math.inf])
+    found = a_page.results["loss"]
+    assert (found["value"], found["std"], found["n"]) == (1.0, None, 1)
+    assert found["values"] == [1.0, None, None]
+    a_page.publish("nothing", math.nan)
+    assert a_page.results["nothing"]["value"] is None
+    with pytest.raises(CourseworkError, match="seeds"):
+        a_page.publish("a", 1, seed=[0])
+
+
+def test_publish_trials_makes_keys_of_one_row(a_page):
+    columns = {"seed": [0, 1, 2], "key": ["k0", "k1", "k2"], "seconds": [1.0, 2.0, 3.0]}
+    status = ["ok", "diverged", "failed"]
+    frame = pd.DataFrame({**columns, "status": status, "share": 0.5, "test_accuracy": [0.8, 0.1, None]})
+    a_page.publish_trials("a1", frame)
+    assert set(a_page.results) == {"a1.test_accuracy", "a1.seconds", "a1.diverged"}
+    found = a_page.results["a1.test_accuracy"]
+    assert (found["values"], found["share"], found["records"]) == ([0.8, 0.1], 0.5, ["k0", "k1"])
+    assert a_page.results["a1.diverged"]["values"] == [0, 1]
+    assert a_page.fill("{a1.diverged.sum} of {a1.diverged.n} diverged") == "1 of 2 diverged"
+    with pytest.raises(CourseworkError, match="validation_accuracy"):
+        a_page.publish_trials("a1", frame, ["validation_accuracy"])
+    with pytest.raises(CourseworkError, match="no trial has finished"):
+        a_page.publish_trials("a1", frame[2:])
+
+
+def test_prose_takes_its_numbers_from_results(a_page):
+    a_page.publish("a.acc", [0.88, 0.89])
+    a_page.publish("n", 12345)
+    a_page.publish("x", 0.000123456)
+    text = a_page.fill("{a.acc}, {a.acc:.3f}, {a.acc%}, {a.acc.std:.2f}, {a.acc.n}, {n}, {x}, {{n}}")
+    assert text == "0.8850 ± 0.0071, 0.885, 88.5 %, 0.01, 2, 12,345, 0.0001235, {n}"
+    assert a_page.fill(r"$\frac12$ and $x^{2}$") == r"$\frac12$ and $x^{2}$"
+    with pytest.raises(CourseworkError, match=r"a\.ac; did you mean a\.acc"):
+        a_page.fill("{a.ac}")
+
+
+def test_shortened_trainings_are_marked_beside_whole_ones(a_page):
+    a_page.publish("whole", [0.9], records=["k0"])
+    a_page.publish("short", [0.5], share=0.02, records=["k1"])
+    a_page.publish("count", 3)
+    assert a_page.fill("{whole}, {short}.") == "0.9, 0.5†. (†: shortened, the least to 2 % of the training)"
+    assert a_page.fill("{short} of {count}") == "0.5 of 3" and a_page.fill("{whole} of {count}") == "0.9 of 3"
+
+
+def test_a_table_has_caption_scopes_and_escaped_text():
+    frame = pd.DataFrame({"name": ["a<b", "c"], "value": [0.123456, math.nan], "ok": [True, None]})
+    found = markup.table(frame, "A & B", "Note.")
+    assert "<caption>A &amp; B</caption>" in found
+    assert found.count('scope="col"') == 3
+    assert found.count('scope="row"') == 2
+    assert "a&lt;b" in found
+    assert '<td class="number">0.1235</td>' in found
+    assert found.count("–") == 2
+    assert "<p>Note.</p>" in found
+    indexed = markup.table(frame.set_index("name"), "")
+    assert indexed.count('scope="row"') == 2
+    assert ">name</th>" in indexed
+
+
+def test_a_figure_travels_with_alt_text_and_data(a_page, shell):
+    a_page.publish("n", 3)
+    figure = Figure(figsize=(1, 1))
+    figure.subplots().plot([1, 2])
+    drawing = SimpleNamespace(figure=figure, alt="A line.", data=pd.DataFrame({"x": [1, 2]}))
+    (image, about), (caption, role) = displayed(a_page.show, drawing, "Shows {n}.")
+    assert about["image/png"] == {"alt": "A line.", "caption": "Shows 3.", "data": "x\n1\n2\n"}
+    assert image["image/png"].startswith("iVBOR")
+    assert caption["text/markdown"] == "*Shows 3.*"
+    assert role == {"coursework": {"role": "caption"}}
+
+
+def test_finish_hands_over_what_was_published(a_page, shell):
+    with pytest.raises(CourseworkError, match="nothing published"):
+        a_page.finish()
+    dataset = {"name": "digits28", "title": "Digits", "source": "here", "standin": True}
+    dataset["fingerprint"] = "f"
+    banner = displayed(a_page.data, SimpleNamespace(**dataset))
+    assert page.BANNER in banner[0][0]["text/markdown"]
+    a_page.publish("test_accuracy", math.nan)
+    a_page.predictions([0, 1, 2], [0, 1, 1], ["a", "b", "c"])
+    [(output, _)] = displayed(a_page.finish)
+    bundle = output[page.BUNDLE]
+    assert output["text/plain"] == ""
+    assert bundle["data"] == [dataset]
+    assert bundle["results"]["test_accuracy"]["value"] is None
+    assert bundle["predictions"]["n"] == 3
+    assert len(bundle["predictions"]["predicted"]) == 1

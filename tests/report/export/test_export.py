@@ -1,0 +1,384 @@
+"""export.py: what a page holds, what it leaves out, and what it refuses."""
+
+import base64
+import io
+import json
+import re
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import sample_page
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from PIL import Image
+
+from helpers.base import CourseworkError
+from helpers.report import check
+from helpers.report.export.export import LARGE
+from helpers.report.export.facts import duration, moment
+from helpers.report.export.pieces import printed
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    return sample_page.page(tmp_path_factory.mktemp("pages")).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def soup(text):
+    return BeautifulSoup(text, "html.parser")
+
+
+def export(tmp_path, *content, **state):
+    """The page of a few cells and a published result, parsed."""
+    end = new_code_cell("page.finish()", execution_count=9)
+    end.outputs = [new_output("display_data", {sample_page.BUNDLE: sample_page.bundle(), "text/plain": ""})]
+    path = sample_page.page(tmp_path, content=[*content, end], **state)
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def code(*outputs, source="run()"):
+    return new_code_cell(source, execution_count=1, outputs=list(outputs))
+
+
+def html(markup):
+    return code(new_output("display_data", {"text/html": markup}))
+
+
+def markdown(source):
+    return new_markdown_cell(source)
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path, text):
+    again = sample_page.page(tmp_path).read_text(encoding="utf-8")
+    assert again == text
+    assert len(text.encode()) < 100_000
+
+
+def test_nothing_is_fetched_and_nothing_runs(soup):
+    assert {script["type"] for script in soup("script")} == {"application/json"}
+    assert all(image["src"].startswith("data:image/") for image in soup("img"))
+    assert not soup(["link", "iframe", "object"], href=lambda href: href != "data:,")
+    assert "url(" not in soup.style.text and "@import" not in soup.style.text
+    assert "default-src 'none'" in soup.find("meta", attrs={"http-equiv": True})["content"]
+
+
+def test_headings_ids_and_contents(soup):
+    assert [h.text for h in soup("h1")] == ["Task 4: training the network"]
+    assert [h.name for h in soup(re.compile("^h[2-6]$"))][:4] == ["h2", "h3", "h2", "h2"]  # written ##, ####, ##, ##
+    ids = [tag["id"] for tag in soup(id=True)]
+    assert len(ids) == len(set(ids))
+    links = [a["href"][1:] for a in soup.nav("a")]
+    assert links == ["training", "its-schedule", "curves", "result", "published-results", "provenance",
+                     "manifest-of-hashes"]  # fmt: skip
+    assert set(links) <= set(ids)
+
+
+def test_equal_and_strange_headings_get_ids_of_their_own(tmp_path):
+    page = export(tmp_path, markdown("## Loss\n## Loss\n## Größe `x`\n## 損失\n## Provenance\n# Late title"))
+    ids = [h["id"] for h in page.main(re.compile("^h[1-6]$"))]
+    assert ids[:6] == ["loss", "loss-2", "groe-x", "section", "provenance-2", "late-title"]
+    assert page.h1.text == sample_page.STATE["title"]  # no title before the first section: the build's own
+
+
+def test_facts_stand_above_the_title(soup):
+    before = [tag.name for tag in soup.header(["dl", "h1", "p"])]
+    assert before.index("dl") < before.index("h1")
+    facts = dict(zip([dt.text for dt in soup.header("dt")], [dd.text for dd in soup.header("dd")]))
+    assert facts == {"Status": "complete", "Budget": "standard", "Data": "Fashion-MNIST (data folder)",
+                     "Made": "20 November 2026, 10:15 UTC", "Took": "3 min 5 s", "Changed": "lr = 0.05",
+                     "Author": "A. Student"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "words"), [
+    ({"status": "failed", "reason": "code cell 7: ValueError: no"}, "marked “failed”: code cell 7: ValueError: no."),
+    ({"status": "stale"}, "marked “stale”."),
+    ({"data": {"name": "digits28", "title": "Digits", "standin": True}}, "Stand-in data: no number here"),
+    ({"budget": "smoke"}, "Smoke budget"),
+    ({}, "Reduced budget (standard): 1 of 4 published results come from shortened trainings"),
+])  # fmt: skip
+def test_banners_say_it_in_words(tmp_path, state, words):
+    notes = export(tmp_path, markdown("# T"), **state).header(role="note")
+    assert any(words in note.text for note in notes)
+    assert all(note.name == "p" for note in notes)
+
+
+def test_a_full_run_on_real_data_has_no_banner(tmp_path):
+    results = {k: {**r, "share": 1.0} for k, r in sample_page.bundle()["results"].items()}
+    path = sample_page.page(tmp_path, content=sample_page.cells(sample_page.bundle(results=results)), budget="full")
+    assert 'role="note"' not in path.read_text(encoding="utf-8")
+
+
+def test_formulas_are_mathml_with_their_tex(soup):
+    formulas = soup("math")
+    assert len(formulas) == 2
+    assert formulas[0].annotation.text == r"p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}"
+    assert formulas[1]["display"] == "block"
+    assert "$" not in soup.main.p.text
+
+
+def test_a_formula_that_mathml_lacks_stops_the_export(tmp_path):
+    with pytest.raises(CourseworkError) as error:
+        export(tmp_path, markdown("Look: $\\foo x$"))
+    assert str(error.value) == 'task4_training: formula \\foo x: Unknown command "\\foo"'
+
+
+def test_latex_environments_and_outputs(tmp_path):
+    output = new_output("display_data", {"text/latex": "$$W^T x$$", "text/plain": "W"})
+    page = export(tmp_path, markdown("\\begin{aligned} a &= b \\\\ c &= d \\end{aligned}"), code(output))
+    assert [m.annotation.text[:7] for m in page("math")] == ["\\begin{", "W^T x"]
+
+
+def test_code_is_folded_under_its_first_line(soup):
+    folds = soup(class_="code")
+    assert [fold.name for fold in folds] == ["details", "details", "div", "details", "div", "div"]
+    assert folds[1].summary.code.text == "# The coursework's network, trained on 54,000 images."
+    assert "9 lines" in folds[1].summary.text
+    assert "optimiser = torch.optim.SGD" in folds[1].pre.text
+    assert folds[1].pre.find(class_="k")
+
+
+def test_long_printouts_are_cut_and_progress_is_gone(soup):
+    [pre] = soup("pre", class_="printed")
+    assert "\n... 50 lines omitted ...\n" in pre.text
+    assert pre.text.startswith("epoch 0 loss") and pre.text.endswith("epoch 89 loss 0.011")
+    assert "it/s" not in soup.main.text and "HBox" not in soup.main.text
+
+
+def test_printed_text():
+    assert printed("a\rab\rabc\n") == "abc"
+    assert printed("\x1b[31mred\x1b[0m") == "red"
+    assert printed("x" * 3000).endswith("x ... 1,000 characters omitted")
+    assert printed("1%|#   | 1/100 [00:01<00:09, 9it/s]\nUserWarning: careful\n", stderr=True) == "UserWarning: careful"
+    assert printed("\n".join("abcdefg" * 6), stderr=False).count("\n") == 40
+    assert printed("\n" * 500) == ""
+
+
+def test_figures_have_caption_alt_size_and_data(soup):
+    [figure] = soup("figure")
+    assert figure.img["alt"] == "Training loss falls from 0.81 to 0.42 in three epochs."
+    assert figure.figcaption.text == "Figure 1. The loss of both parts, epoch by epoch."
+    assert (figure.img["width"], figure.img["height"]) == ("770", "374")
+    rows = [[cell.text for cell in row(["th", "td"])] for row in figure.details("tr")]
+    assert rows == [
+        ["epoch", "training", "validation"],
+        ["1", "0.81", "0.72"],
+        ["2", "0.52", "0.55"],
+        ["3", "0.42", "0.49"],
+    ]
+    assert all(cell["class"] == ["num"] for cell in figure.details("td"))
+    assert soup.main.text.count("The loss of both parts") == 1  # the caption for JupyterLab is not repeated
+
+
+def test_pictures_keep_every_pixel(soup):
+    kind, data = re.fullmatch(r"data:image/(\w+);base64,(.*)", soup.figure.img["src"]).groups()
+    original = sample_page.figure_output().data["image/png"]
+    pictures = [Image.open(io.BytesIO(base64.b64decode(d))).convert("RGB") for d in (data, original)]
+    assert kind == "webp"
+    assert len(data) < len(original)
+    assert np.array_equal(*map(np.asarray, pictures))
+
+
+def test_long_data_is_cut_in_the_page_and_whole_in_its_link(tmp_path):
+    output = sample_page.figure_output()
+    output.metadata["image/png"]["data"] = "epoch,loss,model\n" + "".join(f"{i},{1 / i:.4f},a\n" for i in range(1, 251))
+    figure = export(tmp_path, code(output)).figure
+    assert len(figure.tbody("tr")) == 100
+    assert figure.caption.text == "The first 100 of 250 rows"
+    assert figure.a["href"].count("%0A") == 251
+    assert figure.a["download"] == "task4_training-figure-1.csv"
+    assert [th.get("class") for th in figure("th")] == [["num"], ["num"], None]
+
+
+@pytest.mark.parametrize("alt", [None, "", "  "])
+def test_a_figure_without_alt_text_stops_the_export(tmp_path, alt):
+    with pytest.raises(CourseworkError, match=r"task4_training: code cell 1: a figure without alt text; show it with"):
+        export(tmp_path, code(sample_page.figure_output(alt)))
+    assert not (tmp_path / "task4_training.html").exists()
+    assert export(tmp_path, code(sample_page.figure_output(alt)), status="failed").figure.img["alt"]
+
+
+def test_a_run_that_published_nothing_stops_the_export(tmp_path):
+    for content in ([markdown("# T")], sample_page.cells(sample_page.bundle(results={}))):
+        with pytest.raises(CourseworkError, match="published no results; call"):
+            sample_page.page(tmp_path, content=content)
+    path = sample_page.page(tmp_path, content=[markdown("# T")], status="failed")
+    assert check.main([str(path)]) == 0
+
+
+@pytest.mark.parametrize("markup", [
+    '<img src="https://example.org/a.png" alt="a">', '<img src="a.png" alt="a">', '<script>alert(1)</script>',
+    '<script src="data:text/javascript,1"></script>', '<p onclick="x()">a</p>', "<iframe></iframe>",
+    '<a href="javascript:x()">a</a>', '<link rel="stylesheet" href="a.css">', '<p style="background:url(a.png)">a</p>',
+    "<style>@import 'a.css';</style>", '<style type="text/css">p { background: url(a.png) }</style>',
+    '<video poster="a.png"></video>', '<img src="data:image/png;base64,AA==" alt="">', '<p id="content">a</p>',
+    '<form action="https://example.org"></form>', '<img srcset="a.png" src="data:," alt="a">',
+])  # fmt: skip
+def test_the_gate_refuses(tmp_path, markup):
+    with pytest.raises(CourseworkError, match=r"^task4_training: ") as error:
+        export(tmp_path, html(markup))
+    assert "\n" not in str(error.value)
+
+
+def test_links_and_embedded_images_pass(tmp_path):
+    picture = sample_page.figure_output().data["image/png"]
+    (tmp_path / "drawing.png").write_bytes(base64.b64decode(picture))
+    attached = markdown("![attached](attachment:a.png)")
+    attached["attachments"] = {"a.png": {"image/png": picture}}
+    page = export(tmp_path, markdown("[d2l](https://d2l.ai), ![a drawing](drawing.png)"), attached)
+    assert [image["alt"] for image in page("img")] == ["a drawing", "attached"]
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page("img"))
+
+
+def test_tables_have_caption_scopes_and_numbers_to_the_right(soup):
+    tables = soup.main("table")
+    assert [t.caption.text.strip() for t in tables[:2]] == ["Table 1.", "All rows"]
+    table = next(t for t in tables if "Accuracy by row" in t.caption.text)
+    assert table.caption.text == "Table 2. Accuracy by row"
+    assert table.parent.attrs == {"class": ["table"], "role": "region", "tabindex": "0",
+                                  "aria-label": "Table 2. Accuracy by row"}  # fmt: skip
+    assert [th["scope"] for th in table("th")] == ["col"] * 4 + ["row"] * 3
+    assert [cell.get("class") for cell in table.tr(True)] == [None, ["num"], ["num"], ["num"]]
+    assert all("style" not in cell.attrs for cell in table(True))
+    assert soup.find(class_="wide").table.caption.text == "Table 3. Accuracy by row"
+
+
+def test_a_plain_data_frame_is_mended(tmp_path):
+    frame = pd.DataFrame({"optimiser": ["SGD", "Adam"], "accuracy": ["0.861 ± 0.002", "diverged"]})
+    table = export(tmp_path, html(frame.to_html())).find("table", border=False)
+    assert [cell.name for cell in table.tr(["td", "th"])] == ["td", "th", "th"]  # a heading without words is none
+    assert [th["scope"] for th in table("th")] == ["col", "col", "row", "row"]
+    assert "dataframe" not in str(table)
+
+
+def test_columns_align_as_a_whole(tmp_path):
+    frame = pd.DataFrame({"name": list("abc"), "accuracy": ["0.861 ± 0.002", "0.9", "diverged"]})
+    table = export(tmp_path, html(frame.to_html(index=False))).main.table
+    assert [cell.get("class") for cell in table(["td", "th"])] == [None, ["num"]] * 4
+
+
+def test_sentences_in_tables_get_room(tmp_path):
+    frame = pd.DataFrame({"claim": ["A1"], "statement": ["a larger learning rate destroys the training"]})
+    table = export(tmp_path, html(frame.to_html(index=False))).main.table
+    assert [th.get("class") for th in table("th")] == [None, ["long"]]
+
+
+def test_a_styler_loses_its_colours(tmp_path):
+    table = pd.DataFrame({"a": [1.5]}).style.set_caption("Styled").highlight_max().to_html()
+    page = export(tmp_path, html(table))
+    assert "Table 1. Styled" in page.main.caption.text
+    assert len(page("style")) == 1
+
+
+def test_errors_are_seen(tmp_path):
+    error = new_output(
+        "error", ename="ValueError", evalue="\x1b[31mno\x1b[0m", traceback=["\x1b[1mline 1\x1b[0m", "line 2"]
+    )
+    added = markdown('<span id="papermill-error-cell">An Exception was encountered</span>')
+    added.metadata["tags"] = ["papermill-error-cell-tag"]
+    page = export(tmp_path, added, code(error), status="failed")
+    box = page.find(class_="error")
+    assert "This cell failed: ValueError: no" in box.text
+    assert box.pre.text == "line 1\nline 2"
+    assert "An Exception was encountered" not in page.text
+
+
+def test_results_stand_in_the_page(text, soup):
+    bundle = sample_page.bundle()
+    assert check.embedded(text, "results") == json.loads(json.dumps(bundle))
+    rows = {row["data-key"]: [cell.text for cell in row("td")] for row in soup("tr", attrs={"data-key": True})}
+    assert set(rows) == set(bundle["results"])
+    assert rows["seconds"] == ["185", "–", "1", "s", ""]
+    assert rows["train_loss"] == ["0.4213", "0.002", "3", "", "10 % of the full work"]
+    assert rows["high_rate.train_loss"] == ["–", "–", "0", "", "3 of 3 diverged"]
+
+
+def test_json_cannot_break_out_of_its_element(tmp_path):
+    evil = "</script><img src=x onerror=alert(1)><!--"
+    page = export(tmp_path, markdown("# T"), author=evil, changed={"name": evil})
+    assert not page("img")
+    assert check.embedded(str(page), "run")["author"] == evil
+
+
+def test_provenance_and_command(soup):
+    rows = {row.th.text: row.td.text for row in soup.find("table", class_="provenance")("tr")}
+    assert rows["git, commit"] == "0123456789abcdef0123456789abcdef01234567"
+    assert rows["git, dirty"] == "yes"
+    assert (rows["versions, torch"], rows["seeds"], rows["data, standin"]) == ("2.13.0", "0, 1, 2", "no")
+    assert soup.find("pre", class_="command").text == sample_page.STATE["command"]
+
+
+def test_hashes_stand_in_the_page(text, soup):
+    rows = {row.th.text: row.td.text for row in soup.find("table", class_="hashes")("tr")}
+    manifest = check.embedded(text, "manifest")
+    assert rows["the whole file"] == manifest["file"] == check.digest(text.replace(manifest["file"], check.BLANK))
+    parts = "".join(check.digest(content) for kind, _, content in check.sections(text) if kind == "code")
+    assert rows["code (6 sections)"] == check.digest(parts)
+
+
+def test_a_large_page_is_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "png")
+    picture = base64.b64encode(file.getvalue()).decode()
+    output = new_output("display_data", {"image/png": picture}, metadata={"image/png": {"alt": "noise"}})
+    with pytest.warns(UserWarning, match=r"task4_training\.html is \d\.\d MB"):
+        export(tmp_path, code(output))
+    assert (tmp_path / "task4_training.html").stat().st_size > LARGE
+
+
+def test_other_notebooks_export_as_they_are(tmp_path):
+    """Old cells, list-valued sources and outputs of no known kind: nothing breaks."""
+    odd = new_output("display_data", {"application/vnd.unknown+json": {"a": 1}})
+    svg = new_output("display_data", {"image/svg+xml": ["<svg xmlns='http://www.w3.org/2000/svg'>", "</svg>"]},
+                     metadata={"image/svg+xml": {"alt": "empty"}})  # fmt: skip
+    result = new_output("execute_result", {"text/plain": "Linear(in_features=1)"}, execution_count=1)
+    page = export(tmp_path, nbformat.v4.new_raw_cell("raw"), code(odd, svg, result), code(source=" "))
+    assert page.figure.img["src"].startswith("data:image/svg+xml;base64,")
+    assert page.find("pre", class_="printed").text == "Linear(in_features=1)"
+
+
+def test_times_in_words():
+    assert [duration(s) for s in (None, 0.21, 42.4, 61, 7800)] == [
+        "not known",
+        "0.2 s",
+        "42 s",
+        "1 min 1 s",
+        "2 h 10 min",
+    ]
+    assert moment(0) == "1 January 1970, 00:00 UTC"
+    assert moment("2026-11-20T10:15:00+02:00") == "20 November 2026, 08:15 UTC"
+    assert (moment(None), moment("yesterday")) == ("not known", "yesterday")
+
+
+def test_a_notebook_that_really_ran(tmp_path, monkeypatch):
+    """page.py in a kernel, exported and checked: the two sides agree on what outputs look like."""
+    from nbclient import NotebookClient
+
+    cells = [
+        "import numpy as np, pandas as pd, helpers as mu\nfrom helpers import figures",
+        "budget: str = 'smoke'\nseed: int = 0\ndevice: str = 'cpu'\ndata: str = 'auto'",
+        "page = mu.begin('task9_tiny', globals())",
+        "labels = np.arange(10, dtype=np.uint8)\npage.publish('test_accuracy', [0.9], seeds=[0])\n"
+        "page.predictions(labels, [np.where(labels < 9, labels, 0).astype(np.uint8)], list('abcdefghij'))",
+        "frame = pd.DataFrame({'epoch': [1, 2, 3], 'loss': [0.9, 0.5, 0.4]})\n"
+        "page.show(figures.curves(frame, 'epoch', ['loss'], title='Loss'), 'The loss of {test_accuracy:.1f}.')",
+        "page.table(frame, 'Loss by epoch')\npage.say('Accuracy {test_accuracy:.1f}')",
+        "page.finish()",
+    ]
+    nb = nbformat.v4.new_notebook(cells=[markdown("# Tiny"), *(new_code_cell(cell) for cell in cells)])
+    nb.cells[2].metadata["tags"] = ["parameters"]
+    NotebookClient(nb, timeout=120, kernel_name="python3").execute()
+    nbformat.write(nb, tmp_path / "tiny.ipynb")
+    from helpers.report.export.export import export_page
+
+    export_page(tmp_path / "tiny.ipynb", tmp_path / "tiny.html", {**sample_page.STATE, "notebook": "tiny"})
+    page = BeautifulSoup((tmp_path / "tiny.html").read_text(encoding="utf-8"), "html.parser")
+    assert page.figure.img["alt"] and page.figure.details
+    assert page.figcaption.text == "Figure 1. The loss of 0.9."
+    assert page.main.text.count("The loss of 0.9") == 1
+    assert "Table 1. Loss by epoch" in page.text
+    examined = check.examine((tmp_path / "tiny.html").read_bytes())
+    assert (examined["accuracy"], examined["changed"], examined["refuted"]) == (0.9, [], [])

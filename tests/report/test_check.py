@@ -1,0 +1,271 @@
+"""check.py finds every edit, says where, refutes numbers that the predictions contradict, and never breaks down."""
+
+import ast
+import base64
+import csv
+import gzip
+import io
+import json
+import random
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sample_page
+
+from helpers.base import data_folder, pack_labels
+from helpers.report import check
+from helpers.report.export.seal import seal
+
+FILE = Path(check.__file__)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return sample_page.page(tmp_path_factory.mktemp("pages"))
+
+
+def edited(page, tmp_path, old, new, count=1):
+    """A copy of the page with `old` replaced; the test itself fails when there is nothing to replace."""
+    text = page.read_text(encoding="utf-8")
+    assert old in text
+    copy = tmp_path / page.name
+    copy.write_text(text.replace(old, new, count), encoding="utf-8")
+    return copy
+
+
+def said(capsys, *arguments):
+    """(exit code, printed text) of check."""
+    code = check.main([str(argument) for argument in arguments])
+    return code, capsys.readouterr().out
+
+
+def resealed(path, old, new):
+    """An edit by somebody who rebuilds the manifest too."""
+    text = path.read_text(encoding="utf-8").replace(old, new)
+    manifest = check.embedded(text, "manifest")
+    for section, (_, _, content) in zip(manifest["sections"], check.sections(text)):
+        if section[2]:
+            section[2:] = [check.digest(content), "".join(check.digest(line)[:6] for line in content.split("\n"))]
+    inside = json.dumps({**manifest, "file": check.BLANK}).replace("<", "\\u003c")
+    text = re.sub(r'(<script id="manifest"[^>]*>).*?(</script>)', lambda m: m[1] + inside + m[2], text, flags=re.S)
+    text = text.replace(manifest["file"], check.BLANK)
+    path.write_text(text.replace(check.BLANK, check.digest(text)), encoding="utf-8")
+
+
+def test_an_untouched_page_passes(page, capsys):
+    code, words = said(capsys, page)
+    assert code == 0
+    assert "untouched since export (complete, standard budget)" in words
+    accuracy = np.mean(sample_page.predictions()[2])
+    assert f"test_accuracy {accuracy:.4f} follows from its packed predictions (3 x 400 test labels)" in words
+
+
+def test_it_runs_alone_on_python_39(page, tmp_path):
+    tree = ast.parse(FILE.read_text(encoding="utf-8"), feature_version=(3, 9))
+    names = {n.name.split(".")[0] for i in ast.walk(tree) if isinstance(i, ast.Import) for n in i.names}
+    assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
+    assert names <= sys.stdlib_module_names
+    copy = tmp_path / "check.py"
+    copy.write_bytes(FILE.read_bytes())
+    command = [sys.executable, "-I", "-S", str(copy), str(page)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "untouched" in done.stdout
+
+
+@pytest.mark.parametrize(("old", "new", "where"), [
+    ("<td class=\"num\">0.8503</td>", "<td class=\"num\">0.9503</td>", "table 2 (Accuracy by row)"),
+    (">epochs</span>", ">ep0chs</span>", "code cell 1 (What can be changed from outside.)"),
+    ("is not yet over-fitted", "is over-fitted", "text 4 (The gap between the curves"),
+    ("epoch 3 loss 0.250", "epoch 3 loss 0.150", "printout 1 (epoch 0 loss 1.000), line"),
+    ("Training loss falls", "Training loss rises", "its picture, or the description of it"),
+    ('"value":0.4213', '"value":0.3213', "the results object, line"),
+    ('data-key="train_loss"', 'data-key="train_los5"', "the table of results"),
+    ("<dd>standard</dd>", "<dd>full</dd>", "the header, line"),
+    ("2.13.0</td>", "2.14.0</td>", "the provenance, line"),
+    ("--paper: #fcfbf8", "--paper: #000000", "the head of the page, line"),
+    ('<a href="#curves">Curves', '<a href="#curves">Bends', "the table of contents, line"),
+])  # fmt: skip
+def test_it_says_where(page, tmp_path, capsys, old, new, where):
+    code, words = said(capsys, edited(page, tmp_path, old, new))
+    assert code == 1
+    assert "CHANGED since export" in words
+    assert where in words
+    assert words.count("changed:") == 1
+
+
+def test_it_quotes_what_now_stands_there(page, tmp_path, capsys):
+    _, words = said(capsys, edited(page, tmp_path, '<td class="num">0.8503</td>', '<td class="num">0.9503</td>'))
+    assert "now reads: A1 0.8603 0.9503 0.8403" in words
+
+
+def test_a_pixel_a_removed_cell_and_an_added_sentence(page, tmp_path, capsys):
+    image = re.search(r'base64,([^"]{2000,})"', page.read_text(encoding="utf-8"))[1]
+    data = bytearray(base64.b64decode(image))
+    data[len(data) // 2] ^= 1
+    assert "figure 1" in said(capsys, edited(page, tmp_path, image, base64.b64encode(data).decode()))[1]
+    start, end = "<!--§ printed: printout 1", "<!--§ prose: text 3"
+    text = page.read_text(encoding="utf-8")
+    cut = edited(page, tmp_path, text[text.index(start) : text.index(end)], "")
+    assert "printout 1 (epoch 0 loss 1.000) was removed" in said(capsys, cut)[1]
+    added = edited(page, tmp_path, end, "<!--§ prose: praise--><p>Well done.</p>" + end)
+    assert "added: praise; now reads: Well done." in said(capsys, added)[1]
+
+
+def visible_edits(text, count):
+    """`count` pages, each with one random edit of something that a reader sees or hears."""
+    body = text[text.index("<h1") : text.index('<script id="results"')]
+    spans = [(m.start(1), m.end(1)) for m in re.finditer(r">([^<]*[\w=+-][^<]*)<(?!/annotation)", body)]
+    spans += [(m.start(1), m.end(1)) for m in re.finditer(r'(?:alt|src|href|aria-label)="([^"]+)"', body)]
+    offset, edit = text.index(body), random.Random(6)
+    for _ in range(count):
+        start, end = edit.choice(spans)
+        place = offset + edit.choice([i for i in range(start, end) if body[i] not in "&;"])
+        new = edit.choice([c for c in "0123456789abcxyz" if c != text[place]] + [""])
+        yield text[:place] + new + text[place + 1 :]
+
+
+def test_thirty_random_edits_are_all_found(page, tmp_path, capsys):
+    text = page.read_text(encoding="utf-8")
+    copy = tmp_path / page.name
+    for changed in visible_edits(text, 30):
+        assert changed != text
+        copy.write_text(changed, encoding="utf-8")
+        code, words = said(capsys, copy)
+        assert code == 1
+        assert "changed: " in words
+        assert "the manifest, or a mark" not in words
+
+
+def test_a_changed_manifest_is_noticed(page, tmp_path, capsys):
+    section = check.embedded(page.read_text(encoding="utf-8"), "manifest")["sections"][3][2]
+    _, words = said(capsys, edited(page, tmp_path, section, "0" * 63 + "1"))
+    assert "CHANGED since export" in words
+
+
+def test_a_rebuilt_page_is_refuted_by_its_own_predictions(page, tmp_path, capsys):
+    value = sample_page.bundle()["results"]["test_accuracy"]["value"]
+    copy = edited(page, tmp_path, "A. Student", "A. Student")
+    resealed(copy, f'"value":{value}', '"value":0.95')
+    code, words = said(capsys, copy)
+    assert code == 1
+    assert "REFUTED: test_accuracy is given as 0.95, its packed predictions give 0.9" in words
+    assert "REFUTED: the table of results prints 0.90583 for test_accuracy, the results say 0.95" in words
+    assert "CHANGED" not in words
+
+
+def test_predictions_cut_short_are_refuted(page, tmp_path, capsys):
+    packed = sample_page.bundle()["predictions"]["predicted"][1]
+    copy = edited(page, tmp_path, "A. Student", "A. Student")
+    resealed(copy, packed, sample_page.pack([1, 2, 3]))
+    assert said(capsys, copy)[0] == 1
+    resealed(copy, sample_page.pack([1, 2, 3]), "4:400:not base64")
+    assert "the packed predictions are damaged" in said(capsys, copy)[1]
+
+
+def test_labels_unpack_as_records_pack_them():
+    for labels in (np.array([], np.uint8), np.arange(9, dtype=np.uint8), np.arange(40, dtype=np.uint8)):
+        assert list(check.unpack(pack_labels(labels))) == list(labels)
+        assert labels.max(initial=0) > 15 or sample_page.pack(labels) == pack_labels(labels)
+
+
+def test_official_labels_are_recognised(capsys):
+    path = data_folder() / "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz"
+    if not path.exists():
+        pytest.skip("needs the real labels under COURSEWORK_DATA")
+    labels = np.frombuffer(gzip.decompress(path.read_bytes())[8:], np.uint8)
+    packed = {"key": "a", "labels": sample_page.pack(labels), "predicted": [sample_page.pack(labels)]}
+    line, value, agrees = check.recompute({"predictions": packed, "results": {"a": {"value": 1.0, "values": [1.0]}}})
+    assert (value, agrees) == (1.0, True)
+    assert "1 x 10,000 official Fashion-MNIST test labels" in line
+
+
+def test_other_line_endings_change_nothing(page, tmp_path, capsys):
+    copy = tmp_path / page.name
+    copy.write_bytes(b"\xef\xbb\xbf" + page.read_bytes().replace(b"\n", b"\r\n"))
+    assert said(capsys, copy)[0] == 0
+
+
+DAMAGES = {
+    "empty": (lambda text: b"", "is empty"),
+    "binary": (lambda text: b"\xff\xfe\x00\x01" * 99, "is not text in UTF-8"),
+    "other": (lambda text: b"<html><body>Hello</body></html>", "not a page of this project"),
+    "half": (lambda text: text[: len(text) // 2].encode(), "or only a part of one"),
+    "json": (lambda text: text.replace('{"sections":[', '{"sections"', 1).encode(), "manifest is damaged"),
+    "list": (lambda text: re.sub(r'(id="run"[^>]*>).*?(</script>)', r"\1[1]\2", text).encode(), "run is damaged"),
+    "shape": (lambda text: re.sub(r'"sections":\[.*\],\n', '"sections":7,', text, flags=re.S).encode(), "CHANGED"),
+    "nested": (lambda text: re.sub(r'(id="run"[^>]*>).*?(</script>)', "\\1" + "[" * 99999 + "\\2", text).encode(),
+               "run is damaged"),
+    "results": (lambda text: re.sub(r'"test_accuracy":\{', '"test_accuracy":3,"x":{', text).encode(), "damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_pages_give_a_clear_line(page, tmp_path, capsys, damage):
+    spoil, expected = DAMAGES[damage]
+    copy = tmp_path / "spoilt.html"
+    copy.write_bytes(spoil(page.read_text(encoding="utf-8")))
+    code, words = said(capsys, copy)
+    assert code == 1
+    assert expected in words
+    assert words.count("spoilt.html") == 1
+    assert "Traceback" not in words
+
+
+def test_absent_files_and_folders(tmp_path, capsys):
+    assert "No such file" in said(capsys, tmp_path / "none.html")[1]
+    assert "Is a directory" in said(capsys, tmp_path)[1]
+
+
+def hand_in(folder, name, **pages):
+    path = folder / name
+    with zipfile.ZipFile(path, "w") as archive:
+        for page, data in pages.items():
+            archive.writestr(f"reports/{page}.html", data)
+    return path
+
+
+def test_one_line_for_each_hand_in(page, tmp_path, capsys):
+    good = page.read_bytes()
+    task5 = sample_page.page(tmp_path, "task5_final_accuracy").read_bytes()
+    bad = good.replace(b"over-fitted", b"under-fitted")
+    failed = sample_page.page(tmp_path, "task1", status="failed", budget="smoke", data={"standin": True}).read_bytes()
+    hand_in(tmp_path, "a.zip", task4=good, task5=task5)
+    hand_in(tmp_path, "b.zip", task4=bad)
+    hand_in(tmp_path, "c.zip", task1=failed, task4=good)
+    hand_in(tmp_path, "d.zip")
+    (tmp_path / "e.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:-4000])
+    damaged = bytearray((tmp_path / "a.zip").read_bytes())
+    damaged[1000:1020] = bytes(20)
+    (tmp_path / "f.zip").write_bytes(damaged)
+    code, words = said(capsys, *sorted(tmp_path.glob("?.zip")), "--csv")
+    assert words.splitlines()[0] == "file,complete,budget,stand_in,untouched,test_accuracy,commit,problem"
+    rows = [[Path(row.pop("file")).name, *row.values()] for row in csv.DictReader(io.StringIO(words))]
+    accuracy = f"{np.mean(sample_page.predictions()[2]):.4f}"
+    assert rows[0] == ["a.zip", "yes", "standard", "no", "yes", accuracy, "0123456789ab-dirty", ""]
+    assert rows[1][:5] == ["b.zip", "yes", "standard", "no", "no"]
+    assert rows[2][:5] == ["c.zip", "no", "smoke+standard", "yes", "yes"]
+    assert [row[4] for row in rows[3:]] == ["no"] * 3
+    assert all(row[-1] for row in rows[3:])
+    assert code == 1
+    assert check.main([str(tmp_path / "a.zip"), "--csv"]) == 0
+
+
+def test_a_page_exchanged_for_another_export_is_refuted(page, tmp_path, capsys):
+    """The index lists the hash of each page, so a whole page cannot be exchanged."""
+    shell = '<script id="results" type="application/json">@@RESULTS@@</script>'
+    shell += '<script id="run" type="application/json">@@RUN@@</script><p>@@HASHES@@</p><!--§ manifest: it-->'
+    shell += '<script id="manifest" type="application/json">@@MANIFEST@@</script>'
+    manifest = check.embedded(page.read_text(encoding="utf-8"), "manifest")
+    index = tmp_path / "index.html"
+    index.write_text(seal(shell, {}, {"status": "index", "pages": {page.name: manifest["file"]}}), encoding="utf-8")
+    assert said(capsys, index, page)[0] == 0
+    other = sample_page.page(tmp_path, author="Somebody else")
+    code, words = said(capsys, index, other)
+    assert code == 1
+    assert "not the page that the index lists" in words

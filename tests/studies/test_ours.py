@@ -1,0 +1,82 @@
+"""Our own model: one definition for two notebooks, and the test set read with its checkpoint."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import sample_record
+import tiny
+import torch
+
+from helpers import base, data, training
+from helpers.base import CourseworkError
+from helpers.page import parameters
+from helpers.studies import ours
+from helpers.training import optimisers
+from helpers.trials import records
+
+PARAMETERS = {
+    "patch_size": 14, "width": 8, "blocks": 1, "token_hidden": 8, "hidden": 8, "dropout": 0.0, "augment": ["flip"],
+    "train_limit": None, "epochs": 3, "batch_size": 20, "optimiser": "adamw", "lr": 0.01, "weight_decay": 0.0,
+    "seed": 0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    tiny.cached(tmp_path, monkeypatch)
+    monkeypatch.setattr(base, "RECORDS", tmp_path / "records")
+    return ours.our_model(SimpleNamespace(**PARAMETERS), data.load(tiny.NAME))
+
+
+def trained(config):
+    """Train, and leave record and checkpoint where `trials` would."""
+    outcome = training.train_classifier(config, tiny.context())
+    record = sample_record.record(key="k" * 20)
+    records.write(ours.STUDY, record, checkpoint=outcome["checkpoint"])
+    return outcome, record["key"]
+
+
+def test_it_never_reads_the_test_set(config):
+    outcome, _ = trained(config)
+    assert config.watch == ("validation",) and not config.read_test
+    assert outcome["predictions"] is None and "test_accuracy" not in outcome["metrics"]
+
+
+def test_every_choice_of_the_page_reaches_the_training(config):
+    values = {**vars(config), **config.options}
+    asked = PARAMETERS | {"augment": ("flip",)}
+    assert {name: values[name] for name in asked} == asked
+
+
+def test_every_hyper_parameter_is_in_the_table(config):
+    table = ours.hyper_parameters(config).set_index("hyper-parameter")["value"]
+    assert {*PARAMETERS} <= {*table.index}
+    assert (table["lr"], table["residual"], table["augment"], table["train_limit"]) == ("0.01", "yes", "flip", "none")
+    assert table["dropout"] == "0.0"
+
+
+def test_probabilities_are_those_of_the_kept_epoch(config):
+    outcome, key = trained(config)
+    found = ours.probabilities(config, key)
+    model = ours.networks.build("patch_mlp", config.options, input_shape=(1, 28, 28), classes=4)
+    model.load_state_dict(outcome["checkpoint"])
+    dataset = data.load(tiny.NAME)
+    train, _ = data.split(dataset.train_labels, dataset.validation)
+    pixels = torch.as_tensor(np.asarray(dataset.train_images[train])) / 255
+    images = torch.as_tensor(np.asarray(dataset.test_images))[:, None] / 255
+    with torch.inference_mode():
+        expected = torch.softmax(model.eval()((images - pixels.mean()) / pixels.std()), 1).numpy()
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert np.array_equal(ours.probabilities(config, key, 7), found[:7])
+
+
+def test_without_a_checkpoint_one_line_says_what_to_do(config):
+    with pytest.raises(CourseworkError, match="FRESH=1"):
+        ours.probabilities(config, "absent")
+
+
+def test_a_notebook_accepts_the_optimisers_that_there_are():
+    test, words = parameters.BOUNDS["optimiser"]
+    assert all(test(name) for name in optimisers.OPTIMISERS) and not test("adamm")
+    assert words == f"one of {', '.join(optimisers.OPTIMISERS)}"
