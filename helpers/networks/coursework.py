@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from helpers.base import CourseworkError, check_choice
+from helpers.networks import fast
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
@@ -28,9 +29,18 @@ def cut_patches(images: torch.Tensor, size: int) -> torch.Tensor:
     return tiles.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, channels * size * size)
 
 
-def two_layer_mlp(inputs: int, hidden: int, outputs: int, activation: str = "relu") -> nn.Sequential:
+class TwoLayers(nn.Sequential):
+    """Linear, activation, (dropout,) linear; where the activation is a ReLU and nothing is dropped, in one step."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, activation, *dropout, second = self
+        plain = not isinstance(activation, nn.ReLU) or any(layer.p and layer.training for layer in dropout)
+        return super().forward(x) if plain else fast.two_layers(x, first, second)
+
+
+def two_layer_mlp(inputs: int, hidden: int, outputs: int, activation: str = "relu") -> TwoLayers:
     """g(X W1) W2: the coursework's MLP; works on the last axis."""
-    return nn.Sequential(nn.Linear(inputs, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, outputs))
+    return TwoLayers(nn.Linear(inputs, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, outputs))
 
 
 class Transpose(nn.Module):
