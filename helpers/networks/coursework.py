@@ -34,8 +34,9 @@ class TwoLayers(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         first, activation, *dropout, second = self
-        plain = not isinstance(activation, nn.ReLU) or any(layer.p and layer.training for layer in dropout)
-        return super().forward(x) if plain else fast.two_layers(x, first, second)
+        drops = any(layer.p and layer.training for layer in dropout)
+        fits = fast.applies(activation, first, second) and not drops
+        return fast.two_layers(x, first, second) if fits else super().forward(x)
 
 
 def two_layer_mlp(inputs: int, hidden: int, outputs: int, activation: str = "relu") -> TwoLayers:
@@ -73,8 +74,18 @@ class PatchNetwork(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.dim() == 4:
             x = cut_patches(x, self.patch_size)
+        *layers, linear, activation = self.body
+        if self.mean_first and fast.applies(activation, linear, self.last):  # so does report A's body end
+            for layer in layers:
+                x = layer(x)
+            return fast.two_layers(x, linear, self.last, pool=True)
         x = self.body(x)  # (B, P', D)
-        return self.last(x.mean(1)) if self.mean_first else self.last(x).mean(1)
+        return self.last(_mean(x)) if self.mean_first else _mean(self.last(x))
+
+
+def _mean(x: torch.Tensor) -> torch.Tensor:
+    """The mean over axis 1; a sum in bfloat16 does not cast its whole input first, as x.mean(1) does."""
+    return x.sum(1) / x.shape[1]
 
 
 class Block(nn.Module):

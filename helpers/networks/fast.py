@@ -10,12 +10,20 @@ from torch import nn
 from torch.nn.functional import linear
 
 
-def two_layers(x: torch.Tensor, first: nn.Linear, second: nn.Linear) -> torch.Tensor:
-    """second(relu(first(x))) on the last axis of `x` (..., inputs), in the type that autocast asks for."""
+def applies(activation: nn.Module, *layers: nn.Module) -> bool:
+    """Whether these layers may run as one: the activation is a ReLU, and nobody watches one of them by a hook."""
+    return isinstance(activation, nn.ReLU) and not any(layer._forward_hooks for layer in (activation, *layers))
+
+
+def two_layers(x: torch.Tensor, first: nn.Linear, second: nn.Linear, *, pool: bool = False) -> torch.Tensor:
+    """second(relu(first(x))) on the last axis of `x` (..., inputs), in the type that autocast asks for.
+
+    pool: average the hidden units of `x` (B, P, inputs) over axis 1, before the second layer; returns (B, outputs).
+    """
     operands = x, first.weight, first.bias, second.weight, second.bias
     if torch.is_autocast_enabled(x.device.type):
         operands = (operand.to(torch.get_autocast_dtype(x.device.type)) for operand in operands)
-    return _TwoLayers.apply(*operands)
+    return _TwoLayers.apply(*operands, pool)
 
 
 def linear_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
@@ -31,18 +39,24 @@ def _fuses(x: torch.Tensor) -> bool:
 
 class _TwoLayers(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight1, bias1, weight2, bias2):
+    def forward(ctx, x, weight1, bias1, weight2, bias2, pool):
         rows = x.reshape(-1, x.shape[-1])
         hidden = linear_relu(rows, weight1, bias1)
-        ctx.save_for_backward(rows, hidden, weight1, weight2)
-        ctx.shape = x.shape
-        return linear(hidden, weight2, bias2).view(*x.shape[:-1], -1)
+        pooled = hidden.view(*x.shape[:-1], -1).sum(1) / x.shape[1] if pool else hidden
+        ctx.save_for_backward(x, rows, hidden, pooled, weight1, weight2)
+        ctx.pool = pool
+        return linear(pooled, weight2, bias2).view(*x.shape[: 1 if pool else -1], -1)
 
     @staticmethod
     def backward(ctx, gradient):
-        rows, hidden, weight1, weight2 = ctx.saved_tensors
+        x, rows, hidden, pooled, weight1, weight2 = ctx.saved_tensors
         gradient = gradient.reshape(-1, gradient.shape[-1])
         inner = gradient @ weight2
+        if ctx.pool:
+            inner = (inner / x.shape[1]).unsqueeze(1).expand(*x.shape[:-1], -1).reshape(hidden.shape)
         torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
-        outer = (inner @ weight1).view(ctx.shape) if ctx.needs_input_grad[0] else None
-        return outer, inner.t() @ rows, inner.sum(0), gradient.t() @ hidden, gradient.sum(0)
+        outer = None
+        if ctx.needs_input_grad[0]:  # in the layout of x, which the layer before can use as it is
+            outer = (inner @ weight1).view(x.shape)
+            outer = outer if x.is_contiguous() else torch.empty_like(x).copy_(outer)
+        return outer, inner.t() @ rows, inner.sum(0), gradient.t() @ pooled, gradient.sum(0), None

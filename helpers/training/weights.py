@@ -38,11 +38,13 @@ class Weights:
         self.network, self.precision = InBfloat16(copy.deepcopy(model, shared)), "float32"
 
     def backward(self, loss: torch.Tensor) -> None:
-        """The gradients of `loss`, float32, in `flat.grad`; none is kept elsewhere, so that the next are not added."""
-        loss.backward()
-        torch._foreach_copy_(self.gradients, [p.grad for p in self.computing])
+        """Write the gradients of `loss`, float32, to `flat.grad`, which the parameters' own are views of."""
         for parameter in self.computing:
-            parameter.grad = None
+            parameter.grad = None  # else autograd adds to what is there
+        loss.backward()
+        torch._foreach_copy_(self.gradients, [parameter.grad for parameter in self.computing])
+        for parameter, view in zip(self.parameters, self.gradients):
+            parameter.grad = view
 
     def refresh(self) -> None:
         """Let `network` compute with what the optimiser has made of `flat`."""
