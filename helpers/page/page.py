@@ -186,7 +186,7 @@ class Page:
             "started": self._started,
             "seconds": time.time() - self._started,
             "used": trials.used() if trials else [],
-            "adopted": trials.adopted() if trials else {},
+            "trials": trials.origins() if trials else {},
             "machine": device.describe() if device else {"python": sys.version.split()[0]},
         }
         _display({BUNDLE: base.plain({**bundle, **self._extra}), "text/plain": ""})

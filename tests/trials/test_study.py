@@ -488,7 +488,7 @@ def test_a_record_whose_probe_repeats_is_adopted_and_not_trained_again(module, a
     edit("config.widths[0] /", "1 * config.widths[0] /")
     frame = ask(own.train, [own.Config(epochs=n) for n in EPOCHS], study="study")
     assert list(frame["record"]) == list(first["record"]) and set(frame["adopted"]) == {"equal"}
-    assert study.adopted()["equal"] >= 3
+    assert study.origins()["adopted, equal"] >= 3
 
 
 @pytest.mark.parametrize("change", ["2 * config.seed +", "1.0001 * config.seed +"])
@@ -638,9 +638,7 @@ def test_a_committed_record_that_differs_is_not_shown_and_trained_again_by_a_ful
     frame = trials.run_study(own.train, [own.Config()], page=Page("full"), **arguments)
     assert frame["test_accuracy"][1] > 2
     frame = trials.run_study(own.train, [own.Config()], page=Page("standard"), **arguments)
-    assert (
-        set(frame["budget"]) == {"full"} and frame["test_accuracy"][1] > 2
-    )
+    assert set(frame["budget"]) == {"full"} and frame["test_accuracy"][1] > 2
 
 
 def test_a_spot_check_trains_committed_rows_again(module, capsys):

@@ -201,7 +201,9 @@ class Build:
         seconds = f"{time.time() - job.started:6.1f} s"
         what = ", ".join(job.changes) or "FRESH=1"
         how = f"  ({'' if job.run else 'page only, '}changed: {what})" if job.before else ""
-        self.log.say(f"{job.name:40} {state['status']:12} {seconds}  {state['reason']}{how}".rstrip())
+        trials = ", ".join(f"{count} {origin}" for origin, count in state["provenance"].get("trials", {}).items())
+        shown = f"  [trials: {trials}]" if trials and job.run else ""
+        self.log.say(f"{job.name:40} {state['status']:12} {seconds}  {state['reason']}{how}{shown}".rstrip())
 
     def _stop(self, running: dict) -> None:
         """Interrupt the kernels, kill those that do not heed it, mark their pages."""
