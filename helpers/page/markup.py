@@ -46,3 +46,32 @@ def _row(cells, numeric: list[bool], *, header: bool = False) -> str:
         text = number(cell) if is_number or cell is None or cell != cell else str(cell)
         markup += f"<{tag}{scope}{style}>{html.escape(text)}</{tag}>"
     return f"<tr>{markup}</tr>"
+
+
+UNITS = {"seconds": "s", "examples_per_second": "images/s", "hours": "h"}  # of quantities by the end of their name
+
+
+def unit_of(name: str) -> str:
+    """The unit of a quantity by its name; "" for a bare number."""
+    return UNITS.get(name, "s" if name.endswith("_seconds") else "")
+
+
+def quantity(name: str, value: float, std: float | None = None, unit: str = "", form: str = "") -> str:
+    """A quantity as people read it: accuracies with four decimals, counts whole, times and rates with three digits.
+
+    std: the standard deviation over seeds, written after ±. form: a specification that decides instead.
+    """
+    if form == "%":
+        return f"{100 * value:.1f} %"
+    if not form:
+        whole = float(value).is_integer() and not std
+        form = ".4f" if is_share(name) else ",.0f" if whole or abs(value) >= 1000 else ".3g"
+    words = format(value, form)
+    if std is not None:
+        words += f" ± {format(std, '.4f' if is_share(name) else '.2g' if abs(std) < 1000 else ',.0f')}"
+    return f"{words} {unit}".rstrip()
+
+
+def is_share(name: str) -> bool:
+    """Whether a quantity is a share of correct answers, or a difference of such."""
+    return any(word in name.rpartition(".")[2] for word in ("acc", "score", "gap", "gain", "volatility"))
