@@ -24,9 +24,7 @@ def read_time_machine(file=None) -> list[str]:
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         looked = " or ".join(str(place) for place in places)
-        raise CourseworkError(
-            f"no text in {looked}: put the course's file there ({URL}), or give file= a text of yours"
-        )
+        raise CourseworkError(f"there is no {looked}: put the course's file there ({URL}), or give file= another text")
     return [re.sub("[^A-Za-z]+", " ", line.strip().lower()) for line in found.read_text("utf-8").splitlines()]
 
 
