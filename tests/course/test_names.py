@@ -56,6 +56,14 @@ def test_the_tables_name_each_name_once():
     assert not set(course.INSTEAD) & set(course.__all__)
 
 
+def test_the_readme_counts_right():
+    imported = {*course.MODULES, "defaultdict", "rearrange"}
+    here, not_here = ({*names.split()} - imported for names in (HERE + " abs", NOT_HERE))
+    readme = " ".join((CHECKOUT / "README.md").read_text().split())
+    assert f"Of the course's {len(here | not_here)} names {len(here)} are here" in readme
+    assert f"each of the other {len(not_here)} (" in readme
+
+
 def test_a_star_import_brings_what_the_courses_brought():
     code = """import builtins
 from helpers import *
