@@ -52,16 +52,29 @@ def innocent_causes(report: str, results: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["innocent cause", "may explain"])
 
 
-def tell_result(page, report: str, text: str) -> None:
-    """Publish how a page's own results answer the claims of `report`, and say it, followed by `text`."""
-    verdict = claims.beside(report, page.results)["verdict"].str.removesuffix(" (provisional)")
+def tell_result(page, report: str, *sentences: str) -> None:
+    """Publish how a page's own results answer the claims of `report`, and say it, followed by `sentences`.
+
+    This is what a page opens with, so nothing shortened stands in it: a sentence is left out where one of its results
+    does not come from trainings in full, and a provisional verdict counts as open.
+    """
+    verdict = claims.beside(report, page.results)["verdict"]
     page.publish("verdicts.judged", len(verdict))
     for name in ("reproduced", "not reproduced"):
         page.publish(f"verdicts.{name.replace(' ', '_')}", (verdict == name).sum())
+    page.publish("verdicts.open", (~verdict.isin(["reproduced", "not reproduced"])).sum())
+    told = [text for text in sentences if all(page.results[stem]["share"] == 1 for stem in stems(text, page.results))]
+    if len(told) < len(sentences):
+        told.append("What shortened trainings found stands further down, not here.")
     page.say(
-        "**Result.** Of {verdicts.judged} claims, {verdicts.reproduced} are reproduced and {verdicts.not_reproduced} "
-        f"are not. {text}"
+        "**Result.** Of {verdicts.judged} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} are "
+        f"not, {{verdicts.open}} stay open. {' '.join(told)}"
     )
+
+
+def stems(text: str, results: dict) -> list[str]:
+    """The results that a sentence for `page.fill` names, without .n, .sum and the like."""
+    return [re.sub(r"\.(std|n|sum|value|unit)$", "", key) if key not in results else key for key in KEY.findall(text)]
 
 
 def log_odds(ids: list[str], results: dict) -> float | None:
@@ -168,11 +181,11 @@ def quote(page, results: dict, text: str) -> None:
 
     Where one of them has no result, the sentence is left out and its page named instead.
     """
-    stems = [re.sub(r"\.(std|n|sum|value|unit)$", "", key) if key not in results else key for key in KEY.findall(text)]
-    missing = {stem.split(".")[0] for stem in stems if stem not in results}
+    named = stems(text, results)
+    missing = {stem.split(".")[0] for stem in named if stem not in results}
     if missing:
         return page.say(f"*Not run: {', '.join(sorted(missing))}.*")
-    for stem in dict.fromkeys(stems):
+    for stem in dict.fromkeys(named):
         about = {name: results[stem][name] for name in ("unit", "share", "budget", "seeds", "records", "statuses")}
         page.publish(stem, results[stem]["values"], **about)
     return page.say(text)

@@ -82,7 +82,7 @@ def test_a_quote_is_published_again_as_it_was(results, shown):
     here = page.Page("summary", {"budget": "smoke"}, {})
     results["study_a.x"] |= {"share": 0.5, "records": ["abc"]}
     said = shown(ledger.quote, here, results, "Ours: {study_a.x:.3f} (n = {study_a.x.n}).")
-    assert said[0]["text/markdown"] == "Ours: 0.860 (n = 1)."
+    assert said[0]["text/markdown"] == "Ours: 0.860† (n = 1). (†: shortened, the least to 50 % of the training)"
     again = here.results["study_a.x"]
     assert (again["share"], again["budget"], again["records"]) == (0.5, "full", ["abc"])
 
@@ -102,12 +102,24 @@ def test_the_result_and_innocent_causes_of_a_page(shown):
     a_page.publish("a3.test_accuracy", [0.826, 0.827, 0.825])  # as printed
     a_page.publish("a4.test_accuracy", [0.700, 0.701, 0.699])
     [said] = shown(ledger.tell_result, a_page, "A", "And {a4.test_accuracy:.2f}.")
-    assert said["text/markdown"] == "**Result.** Of 4 claims, 2 are reproduced and 2 are not. And 0.70."
+    assert said["text/markdown"] == "**Result.** Of 4 claims, 2 are reproduced, 2 are not, 0 stay open. And 0.70."
     judged = {key: a_page.results[f"verdicts.{key}"]["value"] for key in ("judged", "reproduced", "not_reproduced")}
     assert judged == {"judged": 4, "reproduced": 2, "not_reproduced": 2}
     causes = ledger.innocent_causes("A", a_page.results)
     assert causes["may explain"].tolist() == ["A4.test_accuracy, A4.evaluated"]
     assert "another seed" in causes["innocent cause"].item()
+
+
+def test_nothing_shortened_stands_in_an_opening(shown):
+    a_page = page.Page("study_a_sgd_sweep", {"budget": "standard"}, {})
+    a_page.publish("a3.test_accuracy", [0.826, 0.827, 0.825], records=["k0", "k1", "k2"])
+    a_page.publish("a4.test_accuracy", [0.700, 0.701, 0.699], share=0.011, records=["k3", "k4", "k5"])
+    whole, short = "Row 3: {a3.test_accuracy:.2f}.", "Row 4: {a4.test_accuracy:.2f}, {a4.test_accuracy.n} seeds."
+    [said] = shown(ledger.tell_result, a_page, "A", whole, short)
+    assert said["text/markdown"].endswith("Row 3: 0.83. What shortened trainings found stands further down, not here.")
+    assert "0.7" not in said["text/markdown"] and a_page.results["verdicts.not_reproduced"]["value"] == 0
+    [said] = shown(ledger.tell_result, a_page, "A", "{a4.test_accuracy.n} seeds beside {a3.test_accuracy}.")
+    assert "seeds beside" not in said["text/markdown"]
 
 
 def test_log_odds_weigh_the_second_reading_against_the_first():
