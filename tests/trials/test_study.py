@@ -628,6 +628,13 @@ def test_a_study_trains_reduced_rows_until_there_are_full_records(home):
     assert len(study("standard")) == 6
 
 
+@pytest.mark.parametrize(
+    ("own", "least", "used"), [(50, None, 50), (50, 25, 25), (20, 25, 20), (None, 25, 25), (None, None, None)]
+)
+def test_a_limit_of_a_row_and_one_of_the_budget_reduce_to_the_smaller(own, least, used):
+    assert study._reduced(Config(points=own), {"points": least}).points == used
+
+
 def test_a_committed_record_that_differs_is_not_shown_and_trained_again_by_a_full_run(module, capsys):
     own, edit = module
     published(own, [own.Config()], 2, capsys)
@@ -638,9 +645,7 @@ def test_a_committed_record_that_differs_is_not_shown_and_trained_again_by_a_ful
     frame = trials.run_study(own.train, [own.Config()], page=Page("full"), **arguments)
     assert frame["test_accuracy"][1] > 2
     frame = trials.run_study(own.train, [own.Config()], page=Page("standard"), **arguments)
-    assert (
-        set(frame["budget"]) == {"full"} and frame["test_accuracy"][1] > 2
-    )
+    assert set(frame["budget"]) == {"full"} and frame["test_accuracy"][1] > 2
 
 
 def test_a_spot_check_trains_committed_rows_again(module, capsys):
