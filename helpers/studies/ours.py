@@ -85,7 +85,7 @@ def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
     held = {one.name: getattr(scheduler, one.name, one.default) for one in parameters if one.default is not one.empty}
     held |= config.scheduler_options
     if config.scheduler == "one_cycle" and not held["cycle_momentum"]:
-        held = {name: value for name, value in held.items() if not name.endswith("_momentum")}
+        held = {name: value for name, value in held.items() if name not in ("base_momentum", "max_momentum")}
     rows += _rows_of(held, f"option of {config.scheduler}")
     table = [(name, _in_words(value), meaning) for name, value, meaning in rows]
     return pd.DataFrame(table, columns=["hyper-parameter", "value", "what it is"])
