@@ -25,7 +25,8 @@ def moment(when) -> str:
         when = datetime.fromtimestamp(when, UTC) if isinstance(when, (int, float)) else datetime.fromisoformat(when)
     except ValueError:
         return str(when)
-    return f"{(when.astimezone(UTC) if when.tzinfo else when):%-d %B %Y, %H:%M} UTC"
+    when = when.astimezone(UTC) if when.tzinfo else when
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
 def facts(state: dict) -> list[tuple[str, str]]:
