@@ -166,7 +166,7 @@ def plain(value):
         return [plain(item) for item in value]
     if hasattr(value, "tolist"):  # NumPy arrays and scalars, tensors
         return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
+    if (isinstance(value, float) and not math.isfinite(value)) or type(value).__name__ == "NAType":  # pandas' NA
         return None
     if isinstance(value, Path):
         return str(value)
