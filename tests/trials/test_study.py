@@ -595,10 +595,10 @@ def test_publish_leaves_out_large_weights_and_other_budgets(home, capsys):
     trials.run(fit_torch, [Config(points=51)], study="study", budget="standard", jobs=0)
     key = trials.recall(fit_torch, [Config()], study="study")["key"][0]
     path = base.RECORDS / "study" / f"{key}.json"
-    assert upkeep.publish() and len(list(base.PUBLISHED.rglob("*.json"))) == 1
+    assert upkeep.copy_to_published() and len(list(base.PUBLISHED.rglob("*.json"))) == 1
     assert len(list(base.PUBLISHED.rglob("*.pt"))) == 1 and path.exists()
     trials.run(fit_torch, [Config(points=51)], study="study", budget="full", jobs=0)  # asked again, by a full run
-    assert "1 records copied" in upkeep.publish()
+    assert "1 records copied" in upkeep.copy_to_published()
 
 
 @dataclass
