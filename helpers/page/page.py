@@ -10,7 +10,6 @@ Numbers in prose come from published results, so that a sentence cannot drift fr
 
 import io
 import os
-import re
 import statistics
 import sys
 import time
@@ -25,6 +24,7 @@ __all__ = ["BANNER", "BUNDLE", "Page", "begin", "check_parameters"]
 
 BUNDLE = "application/vnd.coursework.results+json"
 BANNER = "Stand-in data: no number here says anything about the real data set."
+_outside = {}  # DEVICE and PRECISION as they were before `begin` set them: it may run again with others
 METRICS = ("test_accuracy", "train_accuracy", "train_loss")
 
 
@@ -35,23 +35,25 @@ def begin(notebook: str, namespace: dict) -> "Page":
     Raises CourseworkError on a bad or unknown value.
     """
     values, changed = read_namespace(namespace, notebook)
-    for name in ("device", "precision"):  # trials and their workers read these variables
-        if values.get(name, "auto") != "auto":
-            os.environ[name.upper()] = values[name]
+    for name in ("DEVICE", "PRECISION"):  # trials and their workers read these variables
+        before = _outside.setdefault(name, os.environ.get(name))
+        wanted = values.get(name.lower(), "auto")
+        wanted = before if wanted == "auto" else wanted
+        os.environ.pop(name, None) if wanted is None else os.environ.update({name: wanted})
     return Page(notebook, values, changed)
 
 
 class Page:
     """A notebook's page: parameters as attributes (page.budget, page.lr ...), results, displays.
 
-    The parameter `data` is page.parameters["data"], since page.data(...) notes a data set.
+    One whose name the page needs itself (data, results, table ...) is page.parameters["data"] alone.
     """
 
     def __init__(self, notebook: str, parameters: dict, changed: dict):
         self.notebook, self.parameters, self.changed = notebook, parameters, changed
         self.results, self._extra, self._data, self._started = {}, {}, [], time.time()
         for name, value in parameters.items():
-            if not hasattr(Page, name):
+            if not hasattr(self, name):
                 setattr(self, name, value)
 
     def publish(self, key, values, *, unit="", share=1.0, budget=None, **about):
@@ -62,6 +64,8 @@ class Page:
         values = base.plain(values)
         values = values if isinstance(values, list) else [values]
         finite = [value for value in values if value is not None]
+        if not all(isinstance(value, (int, float)) for value in finite):
+            raise CourseworkError(f"{self.notebook}: publish {key}: expected numbers, not {str(values)[:60]}")
         refuse_unknown(about, ("seeds", "records", "statuses"), f"publish {key}", "keyword")
         self.results[key] = base.plain(
             {
@@ -132,7 +136,7 @@ class Page:
                 return markup.number(self.results[stem][field], form)
             return refuse_unknown([key], self.results, self.notebook, "result")
 
-        filled = re.sub(r"\{\{|\}\}|\{([A-Za-z_][\w.\-]*)(%|:[^{}]+)?\}", written, text)
+        filled = markup.FIELD.sub(written, text)
         if not shares:
             return filled
         return filled + f" (†: shortened, the least to {100 * min(shares):.2g} % of the training)"

@@ -158,21 +158,21 @@ class Rows:
 
 
 def sentence(text: str, source: str, where: str) -> str:
-    """`text` without its marks; † marks numbers of shortened trainings that stand beside whole ones.
+    """`text` without its marks; numbers of shortened trainings carry †, and the sentence ends by how short they are.
 
     source: the cell's code. A decimal number that neither a Result nor the code itself wrote is refused: a measured
     number must come from published results.
     """
-    shares = {float(share) for share, _ in MARKED.findall(text)}
-    mixed = len(shares) > 1 and max(shares) == 1
+    shares = [share for share in (float(share) for share, _ in MARKED.findall(text)) if share < 1]
     for number in DECIMAL.findall(MARKED.sub("", text)):
         if number not in source:
             hint = "say it with a result, as in {ours.test_accuracy}"
             raise CourseworkError(f"{where}: {number} in a sentence is a plain number; {hint}")
 
     def written(match):
-        return match[2] + SHORTENED * (mixed and float(match[1]) < 1)
+        return match[2] + (SHORTENED if float(match[1]) < 1 else "")
 
     words = MARKED.sub(written, text)
-    note = f" ({SHORTENED}: shortened, the least to {100 * min(shares):.2g} % of the training)" if mixed else ""
-    return words + note
+    if not shares:
+        return words
+    return f"{words} ({SHORTENED}: shortened, the least to {100 * min(shares):.2g} % of the training)"

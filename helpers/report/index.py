@@ -1,18 +1,16 @@
 """What stands around the pages: the index, the marking sheet, and the archive to hand in."""
 
-import hashlib
+import io
 import re
-import shutil
 import zipfile
 from pathlib import Path
 
-import yaml
-
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
+from helpers.page.markup import read_number
 from helpers.page.page import BANNER
 from helpers.report import check
-from helpers.report.export.facts import duration, facts
+from helpers.report.export.facts import COMPLETE, duration, facts
 from helpers.report.export.seal import gate, seal
 from helpers.report.readback import HEADLINES, evidence, in_words, load_rubric, read_pages, render
 
@@ -43,17 +41,17 @@ def write_index(folder: Path, states) -> Path:
         "pages": {f"{name}.html": page["examined"]["seal"] for name, page in pages.items() if page["examined"]},
     }
     text = render(
-        "cover.html.j2",
+        "index.html.j2",
         groups=[(*heading, [lines[page] for page in members]) for *heading, members in groups if members],
         items=_facts(states, run),
-        status="complete" if all(state.get("status") == "complete" for state in states) else "",
+        good=all(state.get("status") in COMPLETE for state in states),
         banners=_banners(states, run),
         headline=_headline(rubric, pages),
         ledger=_ledger(pages.get("summary", {})),
         hashes=run["pages"],
         blank=check.BLANK,
     )
-    shutil.copyfile(check.__file__, folder / "check.py")
+    write_atomically(folder / "check.py", Path(check.__file__).read_bytes())
     return write_atomically(folder / "index.html", gate(seal(text, {}, run), "index"))
 
 
@@ -70,6 +68,7 @@ def _line(page, rubric):
         "title": run.get("title") or page["name"],
         "exists": bool(page["text"]),
         "status": run.get("status") or "not known",
+        "good": run.get("status") in COMPLETE,
         "took": duration(run.get("duration_s")),
         "evidence": evidence(page["results"], patterns),
     }
@@ -86,9 +85,8 @@ def _result(pages, key):
 
 def _headline(rubric, pages):
     """Rows of the headline table: what a report prints, what our trials give, and the difference in points."""
-    path = base.NOTEBOOKS / "claims.yaml"
-    claims = yaml.safe_load(path.read_text(encoding="utf-8"))["claims"] if path.exists() else []
-    claims, rows = {claim["id"]: claim for claim in claims}, []
+    claims = {claim["id"]: claim for claim in base.read_yaml(base.NOTEBOOKS / "claims.yaml").get("claims", [])}
+    rows = []
     for name in rubric["headline"].get("claims", []):
         if name in claims:
             claim, keys = claims[name], claims[name].get("evidence", "")
@@ -101,14 +99,13 @@ def _headline(rubric, pages):
 
 def _row(pages, key, who, what, printed):
     result, name = _result(pages, key)
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)( ?%)?", printed)
+    claimed = read_number(printed)
     ours, difference, trained = "not run", "–", "–"
     if result:
         ours = in_words(result)
         trained = f"{round(100 * result.get('share', 1), 1):g} %" if printed else "–"
-        if found and result.get("value") is not None:
-            value = float(found[1]) / (100 if found[2] else 1)
-            difference = f"{100 * (result['value'] - value):+.1f}"
+        if claimed is not None and result.get("value") is not None:
+            difference = f"{100 * (result['value'] - claimed):+.1f}"
     row = {"who": who, "what": what, "printed": printed or "–", "ours": ours, "page": name}
     return row | {"difference": difference, "trained": trained}
 
@@ -121,7 +118,7 @@ def _ledger(page):
 
 
 def _facts(states, run):
-    complete = sum(state.get("status") == "complete" for state in states)
+    complete = sum(state.get("status") in COMPLETE for state in states)
     total = sum(state.get("duration_s") or 0 for state in states)
     last = max((state for state in states if state.get("started")), key=lambda s: str(s["started"]), default={})
     authors = ", ".join(dict.fromkeys(state["author"] for state in states if state.get("author")))
@@ -132,7 +129,7 @@ def _facts(states, run):
 def _banners(states, run):
     lines = []
     for state in states:
-        if state.get("status") != "complete":
+        if state.get("status") not in COMPLETE:
             why = f": {state['reason']}" if state.get("reason") else ""
             lines.append(f"{state.get('title') or state['notebook']} is marked “{state.get('status')}”{why}.")
     if check.stand_in(run):
@@ -174,7 +171,7 @@ def _checks(page):
 
 
 def write_submission(folder: Path) -> Path:
-    """Pack pages, index, results, notebooks and check.py into submission.zip beside `folder`, and print its hash.
+    """Pack pages, index, results, notebooks and check.py into submission.zip beside `folder`; returns its path.
 
     The same files give the same bytes. Raises CourseworkError when there is no index.
     """
@@ -184,13 +181,10 @@ def write_submission(folder: Path) -> Path:
     files = {f"report/{path.name}": path for kind in ("*.html", "*.json", "check.py") for path in folder.glob(kind)}
     for kind in ("*.ipynb", "*.yaml", "*.csv"):
         files |= {f"notebooks/{path.name}": path for path in base.NOTEBOOKS.glob(kind)}
-    target = folder.parent / "submission.zip"
-    temporary = target.with_name(".submission.zip.part")
-    with zipfile.ZipFile(temporary, "w") as archive:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
         for name, path in sorted(files.items()):
             entry = zipfile.ZipInfo(name, FIXED)
             entry.external_attr, entry.create_system = 0o644 << 16, 3
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
-    temporary.replace(target)
-    print(f"{target}: {len(files)} files\nSHA-256 {hashlib.sha256(target.read_bytes()).hexdigest()}")
-    return target
+    return write_atomically(folder.parent / "submission.zip", packed.getvalue())

@@ -78,9 +78,8 @@ def make_scheduler(optimiser, config, steps_per_epoch: int):
         return None
     if name in PER_EPOCH:
         return PER_EPOCH[name](optimiser, **options)
-    if name == "one_cycle":
-        cycles = "betas" in optimiser.defaults or bool(optimiser.defaults.get("momentum"))
-        return schedules.OneCycleLR(optimiser, config.lr, total_steps=steps, **{"cycle_momentum": cycles} | options)
+    if name == "one_cycle":  # the momentum stays as configured unless the options ask for its cycle
+        return schedules.OneCycleLR(optimiser, config.lr, total_steps=steps, **{"cycle_momentum": False} | options)
     if name == "cosine":
         return schedules.CosineAnnealingLR(optimiser, steps, **options)
     if name == "triangle":  # up for `rise` of the steps, then down to `end` of the rate (arXiv 2404.00498)

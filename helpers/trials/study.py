@@ -52,8 +52,8 @@ def run_study(function, rows, *, study, seeds=None, page, reduced: dict):
     """The lines of `run` as far as the budget allows, with the columns share and budget.
 
     page.budget "full": all rows, all seeds. Else a row with at least one record of its full config is recalled, and
-    the others train with the fields of `reduced` (numbers: at most those), on their first seed; share is the part of
-    the full work. "smoke" and FRESH=1 recall nothing.
+    the others train with the fields of `reduced` (numbers: at most those; None: as they are), on their first seed;
+    share is the part of the full work. "smoke" and FRESH=1 recall nothing.
     """
     if page.budget == "full":
         return run(function, rows, study=study, seeds=seeds, budget="full").assign(budget="full")
@@ -139,9 +139,9 @@ def _fresh(fresh) -> bool:
 
 
 def _reduced(config, reduced: dict):
-    """`config` with the fields of `reduced`; a number never grows."""
-    values = {}
-    for name, value in reduced.items():
+    """`config` with the fields of `reduced`; a number never grows, and None reduces nothing."""
+    values = {name: value for name, value in reduced.items() if value is not None}
+    for name, value in values.items():
         own = getattr(config, name)
         values[name] = value if own is None or isinstance(own, (bool, str)) else min(own, value)
     return replace(config, **values)

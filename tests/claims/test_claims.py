@@ -60,6 +60,7 @@ def test_every_printed_number_is_bound_or_set_aside():
     assert list(table.index) == list("ABCDE") and (table["unbound"] == 0).all()
     named = {name for names in claims.numbers()["claims"] for name in names.split()}
     assert named <= {entry.id for entry in entries}
+    entries = [entry for entry in entries if entry.report in "ABCDE"]  # not a study of one's own
     needs_number = {entry.id for entry in entries if entry.value and not entry.id.startswith("S-")}
     assert needs_number <= named
 

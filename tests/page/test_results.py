@@ -71,11 +71,11 @@ def test_rows_publish_what_is_read():
         _ = rows.sgd
 
 
-def test_a_sentence_marks_shortened_trainings_beside_whole_ones():
+def test_a_sentence_marks_shortened_trainings():
     whole, short = result(0.9), result(0.5, share=0.01)
     expected = "0.9000 and 0.5000† (†: shortened, the least to 1 % of the training)"
     assert sentence(f"{whole} and {short}", "", "here") == expected
-    assert sentence(f"{short} alone", "", "here") == "0.5000 alone"
+    assert sentence(f"{whole} alone", "", "here") == "0.9000 alone"
 
 
 def test_a_sentence_refuses_a_plain_number_that_the_code_did_not_write():

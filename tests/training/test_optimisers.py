@@ -251,11 +251,27 @@ def test_muon_without_a_hidden_linear_layer_is_refused():
         optimisers.make_optimisers(nn.Linear(5, 3), ClassifierConfig(optimiser="muon"))
 
 
-@pytest.mark.parametrize("name", ["sgd", "asgd", "adagrad"])
-def test_one_cycle_moves_no_momentum_that_was_not_asked_for(name):
-    (optimiser,) = optimisers.make_optimisers(network(), ClassifierConfig(optimiser=name, lr=0.1))
-    scheduler = optimisers.make_scheduler(optimiser, ClassifierConfig(scheduler="one_cycle", epochs=2, lr=0.1), 5)
+@pytest.mark.parametrize("name", sorted({*optimisers.OPTIMISERS}))
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_one_cycle_moves_no_momentum_that_was_not_asked_for(name, momentum):
+    config = ClassifierConfig(optimiser=name, momentum=momentum, scheduler="one_cycle", epochs=2, lr=0.1)
+    for optimiser in optimisers.make_optimisers(network(), config):
+        before = {key: optimiser.param_groups[0].get(key) for key in ("momentum", "betas")}
+        scheduler = optimisers.make_scheduler(optimiser, config, 5)
+        for _ in range(9):
+            optimiser.step()
+            scheduler.step()
+            assert {key: optimiser.param_groups[0].get(key) for key in before} == before
+
+
+def test_one_cycle_cycles_the_momentum_where_the_options_ask_for_it():
+    options = {"cycle_momentum": True, "base_momentum": 0.7, "max_momentum": 0.9}
+    config = ClassifierConfig(momentum=0.8, scheduler="one_cycle", scheduler_options=options, epochs=2)
+    (optimiser,) = optimisers.make_optimisers(network(), config)
+    scheduler = optimisers.make_scheduler(optimiser, config, 5)
+    seen = []
     for _ in range(9):
+        seen.append(optimiser.param_groups[0]["momentum"])
         optimiser.step()
         scheduler.step()
-        assert not optimiser.param_groups[0].get("momentum")
+    assert seen[0] == pytest.approx(0.9) and min(seen) == pytest.approx(0.7)

@@ -6,6 +6,8 @@ from helpers.base import to_json
 from helpers.page.page import BANNER
 from helpers.report import check
 
+COMPLETE = ("complete", "complete, no results")  # a run that came to its end; the second of a notebook without a page
+
 
 def duration(seconds: float | None) -> str:
     """Seconds in words for people: 42 s, 3 min 5 s, 2 h 10 min."""
@@ -25,7 +27,8 @@ def moment(when) -> str:
         when = datetime.fromtimestamp(when, UTC) if isinstance(when, (int, float)) else datetime.fromisoformat(when)
     except ValueError:
         return str(when)
-    return f"{(when.astimezone(UTC) if when.tzinfo else when):%-d %B %Y, %H:%M} UTC"
+    when = when.astimezone(UTC) if when.tzinfo else when
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
 def facts(state: dict) -> list[tuple[str, str]]:
@@ -49,7 +52,7 @@ def facts(state: dict) -> list[tuple[str, str]]:
 def banners(state: dict, bundle: dict) -> list[str]:
     """What a reader must know before the first number, in words."""
     lines, shares = [], [r.get("share") or 0 for r in bundle.get("results", {}).values()]
-    if state.get("status") not in ("complete", None):
+    if state.get("status") not in (*COMPLETE, None):
         why = f": {state['reason']}" if state.get("reason") else ""
         lines.append(f"This page is not a finished result. Its run is marked \u201c{state['status']}\u201d{why}.")
     if check.stand_in(state):

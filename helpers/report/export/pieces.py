@@ -144,7 +144,7 @@ class Prose:
         return self.tables.mend(MarkdownWithMath(renderer=renderer).render(text))
 
 
-def printed(text: str, stderr: bool = False) -> str:
+def stream_text(text: str, stderr: bool = False) -> str:
     """A printout without colour codes, overwritten progress lines and anything beyond its first and last lines."""
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in strip_ansi(text).strip("\n").split("\n")]
     if stderr:
