@@ -156,13 +156,18 @@ class Animator:
             self._show_while_it_grows()
 
     def _draw(self):
-        """Bring the lines in `axes[0]` up to date; titles and other additions of the caller stay."""
+        """Bring the lines in `axes[0]` up to date; titles and other additions of the caller stay.
+
+        A line of one point is shown as a dot.
+        """
         axes = self.axes[0]
         if not self._lines:
             self._lines = [axes.plot([], [], fmt)[0] for _, fmt in zip(self.Y, itertools.cycle(self.fmts))]
             self.config_axes()
-        for line, x, y in zip(self._lines, self.X, self.Y):
+            self._markers = [line.get_marker() for line in self._lines]
+        for line, marker, x, y in zip(self._lines, self._markers, self.X, self.Y):
             line.set_data(x, y)
+            line.set_marker("o" if len(x) == 1 else marker)
         axes.relim()
         axes.autoscale_view()
 

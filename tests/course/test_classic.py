@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Subset
 import helpers as mu
 from helpers.base import CourseworkError
 from helpers.course import classic
+from helpers.data.dataset import Batches
 from helpers.data.recipes import RECIPES
 
 
@@ -297,6 +298,30 @@ def test_train_ch6_equals_the_published_loop_and_prints_its_figures(capsys):
     assert figures.startswith(f"loss {total / 300:.3f}, train acc ") and figures.endswith(
         f"test acc {correct / 100:.3f}"
     )
+
+
+class Counted(torch.utils.data.TensorDataset):
+    """Tells how often it was asked, and whether gradients were wanted then."""
+
+    def __init__(self, *tensors):
+        super().__init__(*tensors)
+        self.asked = []
+
+    def __getitem__(self, index):
+        self.asked.append(torch.is_grad_enabled())
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("train", ["train_ch3", "train_ch6"])
+def test_a_training_asks_once_a_batch_and_not_once_an_example(train):
+    parts = [Counted(*few(n).dataset.tensors) for n in (50, 40)]
+    batches, test = (Batches(part, 16) for part in parts)
+    net = softmax_regression()
+    if train == "train_ch6":
+        mu.train_ch6(net, batches, test, 2, 0.1)
+    else:
+        mu.train_ch3(net, batches, test, nn.CrossEntropyLoss(), 2, torch.optim.SGD(net.parameters(), lr=0.1))
+    assert parts[0].asked == [True] * 8 and parts[1].asked == [False] * 6  # two epochs of 4 and of 3 batches
 
 
 def test_fewer_than_five_batches_divide_by_nothing(capsys):

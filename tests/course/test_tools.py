@@ -65,6 +65,7 @@ def test_animator_skips_none_and_draws_a_fifth_line():
     lines = animator.axes[0].lines
     assert [len(line.get_xdata()) for line in lines] == [2, 1, 1, 2, 2]
     assert lines[1].get_xydata().tolist() == [[2.0, 0.9]]
+    assert [line.get_marker() for line in lines] == ["None", "o", "o", "None", "None"]  # one point is seen too
     assert [text.get_text() for text in animator.axes[0].get_legend().get_texts()] == list("abcde")
     single = mu.Animator()
     single.add(0, torch.tensor(1.5))
