@@ -93,8 +93,8 @@ class Build:
             chosen |= {name: self.jobs[name] for name in names}
         order.check(list(chosen.values()), self.jobs)
         declared = {name: self._declared(job) for name, job in chosen.items()}
-        known = dict.fromkeys(name for names in declared.values() for name in names)
-        parameters.refuse_unknown(self.given, known, "SET")
+        accepted = dict.fromkeys(name for names in declared.values() for name in names)
+        parameters.refuse_unknown(self.given, accepted, "SET")
         asked = {"budget": self.budget, "data": self.data, **self.given}
         for name, job in chosen.items():
             mine = {key: value for key, value in asked.items() if key in declared[name]}

@@ -71,15 +71,15 @@ def pairs(text: str) -> dict[str, str]:
             words.append("")
         else:
             words[-1] += part
-    found = {}
+    values = {}
     for word in filter(None, words):
         name, mark, value = word.partition("=")
         if not (mark and value and re.fullmatch(r"\w+", name)):
             raise CourseworkError(f"SET: {word}: expected {VARIABLES['SET'][1]}")
         if name in ("budget", "data"):
             raise CourseworkError(f"SET: {word}: give it as {name.upper()}={value}, for all notebooks alike")
-        found[name] = _unquoted(value)
-    return found
+        values[name] = _unquoted(value)
+    return values
 
 
 def _unquoted(value: str) -> str:

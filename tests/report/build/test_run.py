@@ -305,6 +305,23 @@ def test_a_reader_that_goes_away_ends_the_build_and_leaves_no_kernel(tmp_path):
         os.kill(int(note.read_text()), 0)
 
 
+def test_a_log_on_a_full_disk_stops_no_build(tmp_path):
+    write_notebook(tmp_path, "good", *GOOD)
+    (tmp_path / "reports" / "smoke").mkdir(parents=True)
+    (tmp_path / "reports" / "smoke" / "build.log").symlink_to("/dev/full")
+    done = report(tmp_path, "BUDGET=smoke")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert state(tmp_path, "good")["status"] == "complete"
+
+
+@pytest.mark.parametrize("verb", ["build", "submission"])
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, verb):
+    write_notebook(tmp_path, "good", *GOOD)
+    (tmp_path / "reports").write_text("in the way")
+    done = report(tmp_path, verb, "BUDGET=smoke")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "reports" in done.stderr
+
+
 def test_make_hands_its_variables_on(tmp_path):
     write_notebook(tmp_path, "good", *GOOD)
     done = report(tmp_path, "build", "--make", r"SET=lr=0.5\ epochs=x ONLY=good AUTHOR=O'Neil\ $$1")
@@ -321,7 +338,7 @@ def test_a_page_that_cannot_be_set_is_a_failed_one(tmp_path):
     assert "alt text" in page_of(tmp_path, "bare")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_stops_kernels_and_marks_their_pages(tmp_path, number):
     note = tmp_path / "pid"
     wait = f'import os\nimport time\n\nopen({str(note)!r}, "w").write(str(os.getpid()))\ntime.sleep(90)'
