@@ -165,14 +165,8 @@ WRONG = {
     "SET=epochs=0": "at least 1",
     "SET=eposch=2": "epochs",
     "SET=lr": "name=value",
-    "SET=lr=1 epochs": "epochs: expected",
     "SET=budget=full": "BUDGET=full",
-    "SET=data=real": "DATA=real",
     "SET=epochs=[1]": "epochs=[1]",
-    "JOBS=9999": "at most",
-    "ENGINE=http://localhost:80": "tcp://",
-    "ENGINE=tcp://localhost": "tcp://",
-    "SEED=1000000000000": "whole number",
     "biuld": "build",
 }
 

@@ -2,7 +2,9 @@
 
 import pytest
 
+from helpers import device
 from helpers.base import CourseworkError
+from helpers.report.__main__ import build
 from helpers.report.build import variables
 
 SETS = {
@@ -32,6 +34,30 @@ def test_what_is_not_utf8_is_refused_in_words_that_can_be_printed(word):
     with pytest.raises(CourseworkError) as caught:
         variables.read([word])
     str(caught.value).encode()
+
+
+WRONG = {
+    "SET=lr=1 epochs": "epochs: expected",
+    "SET=data=real": "DATA=real",
+    "JOBS=9999": "at most",
+    "JOBS=-1": "how many",
+    "ENGINE=http://localhost:80": "tcp://",
+    "ENGINE=tcp://localhost": "tcp://",
+    "SEED=1000000000000": "whole number",
+}
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_a_value_that_cannot_be_is_refused_with_what_is_expected(word):
+    with pytest.raises(CourseworkError, match=WRONG[word]):
+        variables.read([word])
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_runs():
+    if device.num_gpus():
+        pytest.skip("there is one")
+    with pytest.raises(CourseworkError, match="no such device"):
+        build({"DEVICE": "cuda"})
 
 
 def test_the_environment_gives_what_the_command_line_does_not(monkeypatch):
