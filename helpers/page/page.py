@@ -51,7 +51,10 @@ class Page:
 
     def __init__(self, notebook: str, parameters: dict, changed: dict):
         self.notebook, self.parameters, self.changed = notebook, parameters, changed
-        self.results, self._extra, self._data, self._started = {}, {}, [], time.time()
+        self.results = {}
+        self._extra = {}
+        self._data = []
+        self._started = time.time()
         for name, value in parameters.items():
             if not hasattr(self, name):
                 setattr(self, name, value)
@@ -122,7 +125,8 @@ class Page:
             return "†"
 
         def written(match):
-            key, form = match[1], (match[2] or "").lstrip(":")
+            key = match[1]
+            form = (match[2] or "").lstrip(":")
             if key is None:
                 return match[0][0]
             stem, _, field = key.rpartition(".")
@@ -152,7 +156,8 @@ class Page:
 
     def show(self, drawing, caption: str) -> None:
         """Show a figures.Drawing and its caption; alt text and data (CSV) travel with the image."""
-        caption, buffer = self.fill(caption), io.BytesIO()
+        caption = self.fill(caption)
+        buffer = io.BytesIO()
         drawing.figure.savefig(buffer, format="png", bbox_inches="tight")
         if "matplotlib.pyplot" in sys.modules:  # a pyplot figure would be shown again by itself
             sys.modules["matplotlib.pyplot"].close(drawing.figure)

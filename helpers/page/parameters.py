@@ -151,9 +151,10 @@ def check_parameters(notebook: Path, values: dict) -> dict:
 
     Returns the typed values. Raises CourseworkError on an unknown name, a wrong type, a bad value.
     """
-    known, where = declared(notebook), Path(notebook).stem
-    refuse_unknown(values, known, where)
-    return {name: check_value(name, known[name][0], value, where) for name, value in values.items()}
+    where = Path(notebook).stem
+    own = declared(notebook)
+    refuse_unknown(values, own, where)
+    return {name: check_value(name, own[name][0], value, where) for name, value in values.items()}
 
 
 def read_namespace(namespace: dict, notebook: str) -> tuple[dict, dict]:
@@ -183,7 +184,8 @@ def _parameter_names(cells: list[str], defaults, annotations: dict, notebook: st
     Other cells may annotate names, too, and have done so where `begin` runs again. Raises CourseworkError on a name
     that papermill gives and the notebook has not; papermill itself only warns.
     """
-    names, given = {*(defaults if cells and defaults else annotations)}, []
+    names = {*(defaults if cells and defaults else annotations)}
+    given = []
     for cell in cells:
         with contextlib.suppress(SyntaxError):
             shown = {line.target.id for line in _annotated(cell)}
@@ -191,9 +193,9 @@ def _parameter_names(cells: list[str], defaults, annotations: dict, notebook: st
             assigned = ast.parse(without_magics(cell)).body if cell.startswith("# Parameters") else []
             targets = [line.targets[0] for line in assigned if isinstance(line, ast.Assign)]
             given += [target.id for target in targets if isinstance(target, ast.Name)]
-    known = [name for name in annotations if name in names]
-    refuse_unknown([name for name in given if not name.startswith("PAPERMILL_")], known, notebook)
-    return known
+    accepted = [name for name in annotations if name in names]
+    refuse_unknown([name for name in given if not name.startswith("PAPERMILL_")], accepted, notebook)
+    return accepted
 
 
 def budget_values(budget: str, notebook: str) -> dict:
@@ -212,8 +214,10 @@ def _mapping(value, path: Path, where: str) -> dict:
 
 def _fill(values: dict, kinds: dict, notebook: str) -> dict:
     """`values` with each None replaced from budgets.yaml[budget][notebook], else from its `all`."""
-    budget, filled = values.get("budget") or "standard", dict(values)
-    offered, where = budget_values(budget, notebook), f"notebooks/budgets.yaml, {budget}, {notebook}"
+    budget = values.get("budget") or "standard"
+    where = f"notebooks/budgets.yaml, {budget}, {notebook}"
+    offered = budget_values(budget, notebook)
+    filled = dict(values)
     for name in [name for name, value in values.items() if value is None]:
         if name not in offered:
             raise CourseworkError(f"{where}: no value for {name}")

@@ -23,7 +23,9 @@ def write_index(folder: Path, states) -> Path:
 
     `states` is what the build knows of each notebook, as export_page takes it (a list, or a dict of them).
     """
-    folder, rubric, read = Path(folder), load_rubric(), read_pages(folder)
+    folder = Path(folder)
+    rubric = load_rubric()
+    read = read_pages(folder)
     states = list(states.values() if isinstance(states, dict) else states)
     pages = {state["notebook"]: {**read.get(state["notebook"], _absent(state)), "run": state} for state in states}
     lines = {name: _line(page, rubric) for name, page in sorted(pages.items())}
@@ -89,7 +91,8 @@ def _headline(rubric, pages):
     rows = []
     for name in rubric["headline"].get("claims", []):
         if name in claims:
-            claim, keys = claims[name], claims[name].get("evidence", "")
+            claim = claims[name]
+            keys = claims[name].get("evidence", "")
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
             rows.append(_row(pages, key, f"Report {claim['report']}", claim["statement"], str(claim["value"])))
     for own in rubric["headline"].get("ours", []):
@@ -141,13 +144,14 @@ def _banners(states, run):
 
 def write_marking_sheet(folder: Path) -> Path:
     """Write the marking sheet beside `folder`, from its pages and rubric.yaml alone: one page to print and fill in."""
-    folder, tasks = Path(folder), []
+    folder = Path(folder)
+    tasks = []
     pages = read_pages(folder)
     for task in load_rubric()["tasks"]:
         page = pages.get(task["page"])
         links = re.findall(r'<li class="level-2"><a href="(#[^"]+)">(.*?)</a>', page["text"]) if page else []
-        found = evidence(page["results"], task.get("evidence", HEADLINES)) if page else []
-        tasks.append({**task, "links": links, "found": found, "checks": list(_checks(page))})
+        results = evidence(page["results"], task.get("evidence", HEADLINES)) if page else []
+        tasks.append({**task, "links": links, "results": results, "checks": list(_checks(page))})
     if not tasks:
         raise CourseworkError("notebooks/rubric.yaml has no tasks; list them there to make a marking sheet")
     authors = {page["run"].get("author"): None for page in pages.values() if page["run"].get("author")}

@@ -92,10 +92,13 @@ def search_grid(config: GridConfig, context) -> dict:
     """
     torch.set_num_threads(config.threads)
     device.seed_everything(config.seed)
-    dataset, fits, started = data.load(config.dataset), [], time.perf_counter()
+    dataset = data.load(config.dataset)
+    fits = []
+    started = time.perf_counter()
     x = (np.asarray(dataset.train_images[: config.train_limit]) / np.float32(255))[:, None]
     y = np.asarray(dataset.train_labels[: config.train_limit]).astype(np.int64)
-    net, metrics = _classifier(config, fits), {}
+    net = _classifier(config, fits)
+    metrics = {}
     if config.search == "fit":
         net.set_params(lr=config.lrs[0], max_epochs=min(config.max_epochs[0], config.epoch_limit)).fit(x, y)
     else:

@@ -67,7 +67,8 @@ class Job:
 
 def read_job(path: Path, folder: Path) -> Job:
     """The job of a notebook's file; one that cannot be a page has a problem, and no cells."""
-    nb, problem = freshness.read_json(path), ""
+    nb = freshness.read_json(path)
+    problem = ""
     if not _is_notebook(nb):
         nb, problem = {"cells": [], "metadata": {}}, "is not a notebook: mend it in JupyterLab or remove it"
     elif path.stem.lower() == "index":

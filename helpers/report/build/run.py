@@ -93,8 +93,8 @@ class Build:
             chosen |= {name: self.jobs[name] for name in names}
         order.check(list(chosen.values()), self.jobs)
         declared = {name: self._declared(job) for name, job in chosen.items()}
-        known = dict.fromkeys(name for names in declared.values() for name in names)
-        parameters.refuse_unknown(self.given, known, "SET")
+        accepted = dict.fromkeys(name for names in declared.values() for name in names)
+        parameters.refuse_unknown(self.given, accepted, "SET")
         asked = {"budget": self.budget, "data": self.data, **self.given}
         for name, job in chosen.items():
             mine = {key: value for key, value in asked.items() if key in declared[name]}
@@ -159,7 +159,7 @@ class Build:
             return
         job.started = time.time()
         if job.before:
-            why = freshness.in_words(job.changes) or "FRESH=1"
+            why = "FRESH=1" if self.fresh else freshness.in_words(job.changes)
             self.log.say(f"{'Setting' if self._page_only(job) else 'Running'} {job.name} again, changed: {why}")
         running[pool.submit(self._make, job)] = job
 
@@ -260,7 +260,7 @@ class Build:
         if not built:
             self.log.say(f"Nothing to do: {len(mine)} pages are up to date.")
         else:
-            self.log.say(", ".join(f"{number} {status}" for status, number in counts.items()))
+            self.log.say("; ".join(f"{number} {status}" for status, number in counts.items()))
         for line in self.warnings:
             self.log.say(f"Warning: {line}")
         self.log.say(f"Open {os.path.relpath(path)}")

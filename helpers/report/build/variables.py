@@ -9,6 +9,8 @@ from helpers.base import CourseworkError
 from helpers.page.parameters import BOUNDS, refuse_unknown
 
 OF_OTHERS = ("ALL", "NAME", "PYTHON")  # verify's, new-study's, make's own
+# A quoted text where one can begin, else one letter.
+PART = re.compile(r"""(?<=[=(\[{,: ])(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|.""", re.DOTALL)
 MOST_JOBS = max(16, 4 * (os.cpu_count() or 1))  # more processes than that only wait for each other
 VARIABLES = {name: BOUNDS[name.lower()] for name in ("BUDGET", "DATA", "DEVICE", "PRECISION")}
 for _name, _pattern, _words in [
@@ -62,23 +64,22 @@ def pairs(text: str) -> dict[str, str]:
     have a variable of their own.
     """
     words = [""]
-    quote, depth = "", 0  # which quote and how many brackets are open
-    for before, letter in zip(" " + text, text):
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "'\"" and before in "=([{, ":
-            quote = letter
-        depth += (letter in "([{") - (letter in ")]}") if not quote else 0
-        words = [*words, ""] if letter.isspace() and not quote and depth <= 0 else [*words[:-1], words[-1] + letter]
-    found = {}
+    brackets = 0  # that are open
+    for part in PART.findall(text):
+        brackets += (part in "([{") - (part in ")]}")
+        if part.isspace() and brackets <= 0:
+            words.append("")
+        else:
+            words[-1] += part
+    values = {}
     for word in filter(None, words):
         name, mark, value = word.partition("=")
         if not (mark and value and re.fullmatch(r"\w+", name)):
             raise CourseworkError(f"SET: {word}: expected {VARIABLES['SET'][1]}")
         if name in ("budget", "data"):
             raise CourseworkError(f"SET: {word}: give it as {name.upper()}={value}, for all notebooks alike")
-        found[name] = _unquoted(value)
-    return found
+        values[name] = _unquoted(value)
+    return values
 
 
 def _unquoted(value: str) -> str:

@@ -171,7 +171,8 @@ def _picture(kind, data):
     if kind == "image/svg+xml":
         return {"src": f"data:{kind};base64,{b64encode(data.encode()).decode()}"}
     raw = b64decode(data)
-    image, smaller = Image.open(io.BytesIO(raw)), io.BytesIO()
+    image = Image.open(io.BytesIO(raw))
+    smaller = io.BytesIO()
     if kind == "image/png" and not getattr(image, "is_animated", False):
         image.save(smaller, "webp", lossless=True)
         if smaller.tell() < len(raw):

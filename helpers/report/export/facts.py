@@ -74,13 +74,17 @@ def result_rows(bundle: dict):
     """The rows of the table of results: dicts of key, value, std, n, unit, note, all but n as text."""
     for key, result in sorted(bundle.get("results", {}).items()):
         diverged = (result.get("statuses") or []).count("diverged")
-        share, budget = result.get("share", 1.0), result.get("budget")
+        share = result.get("share", 1.0)
+        budget = result.get("budget")
         notes = [f"{budget} budget"] * (budget not in (None, bundle.get("budget")))
         notes += [_share(share)] * (share is not None and share < 1)
         notes += [f"{diverged} of {len(result['statuses'])} diverged"] * bool(diverged)
-        std, unit = result.get("std"), result.get("unit") or ""
-        std, note = "–" if std is None else f"{std:.2g}", ", ".join(notes)
-        value, n = check.shown(result["value"]), result.get("n", 1)
+        std = result.get("std")
+        unit = result.get("unit") or ""
+        std = "–" if std is None else f"{std:.2g}"
+        note = ", ".join(notes)
+        value = check.shown(result["value"])
+        n = result.get("n", 1)
         yield {"key": key, "value": value, "std": std, "n": n, "unit": unit, "note": note}
 
 
@@ -90,8 +94,8 @@ def _share(share):
 
 def provenance_rows(state: dict):
     """Provenance as (name, value) lines; groups inside become 'group, name'."""
-    known = {"budget": state.get("budget"), "parameters": state.get("parameters"), "data": state.get("data")}
-    for name, value in {**known, **(state.get("provenance") or {})}.items():
+    own = {"budget": state.get("budget"), "parameters": state.get("parameters"), "data": state.get("data")}
+    for name, value in {**own, **(state.get("provenance") or {})}.items():
         for item in value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]:
             if isinstance(item, dict):
                 for inner, content in item.items():
