@@ -176,6 +176,8 @@ def judge_epoch(claim, sample: Sample) -> Verdict:
 def judge_count(claim, sample: Sample) -> Verdict:
     """An exact number, a count or a setting: equal to the printed one, to its digits, or not."""
     low, high, half = printed(claim.value)
+    if sample.share < 1:
+        return inconclusive(shortened(sample))
     equal = [value is not None and low - half <= value <= high + half for value in sample.values]
     return _found(equal, sample, f"equal in {sum(equal)} of {len(equal)}")
 

@@ -58,7 +58,7 @@ for name, trials in frame.groupby("row"):
     "judge": """mine = [claim for claim in mu.claims.load_claims() if claim.report == "NAME"]
 results = {"study_NAME": {"results": page.results, "data": [dataset.describe()]}}
 mu.claims.check_answered(mine, results)
-columns = ["claim", "statement", "printed", "measured", "verdict", "provisional", "reason"]
+columns = ["claim", "statement", "printed", "measured", "n", "share", "verdict", "reason"]
 page.table(mu.claims.judge_all(mine, results)[columns], "Claims of the report and their verdicts")""",
     "finish": "page.finish()",
 }

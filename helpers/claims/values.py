@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 
 PRINTED = re.compile(r"nan|\d+(\.\d+)?(-\d+(\.\d+)?)?( %)?")
-CHECK = re.compile(r"(?P<left>.+?) (?P<sign>=|<=|>=|<|>) (?P<right>.+)")
+CHECK = re.compile(r"(?P<left>.+?) (?P<sign>=|<=|>=|<|>|of) (?P<right>.+)")
 
 
 def printed(text: str) -> tuple[float, float, float]:
@@ -31,14 +31,16 @@ def linear(shape: tuple, inputs: int, outputs: int) -> tuple:
     return (*shape[:-1], outputs)
 
 
+def normalised(shape: tuple, size: int) -> tuple:
+    """The shape after a batch normalisation; raises ValueError where it has not so many channels."""
+    if shape[0] != size:
+        raise ValueError(f"a normalisation of {size} channels does not take {shape}")
+    return shape
+
+
 def turn(shape: tuple) -> tuple:
     """The shape of a transposed matrix."""
     return shape[::-1]
-
-
-def share_of(value: float, count: int) -> float:
-    """The share k / count nearest to `value`: what an accuracy on `count` images can be."""
-    return round(value * count) / count
 
 
 def figures(value: float, count: int) -> float:
@@ -46,7 +48,9 @@ def figures(value: float, count: int) -> float:
     return float(f"{value:.{count}g}")
 
 
-FUNCTIONS = {"linear": linear, "turn": turn, "share_of": share_of, "figures": figures, "log": math.log, "abs": abs}
+FUNCTIONS = {
+    "linear": linear, "turn": turn, "normalised": normalised, "figures": figures, "log": math.log, "abs": abs,
+}  # fmt: skip
 OPERATORS = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.Pow: operator.pow, ast.USub: operator.neg,
@@ -57,7 +61,7 @@ def names(check: str) -> list[str]:
     """The ids of claims in a check such as "A1.speed = 60000 * 100 / A1.seconds". Raises ValueError on a bad one."""
     parts = CHECK.fullmatch(check)
     if not parts:
-        raise ValueError(f"check must be two expressions with =, <, >, <= or >= between them, not {check!r}")
+        raise ValueError(f"check must be two expressions with =, <, >, <=, >= or of between them, not {check!r}")
     trees = [ast.parse(parts[side].strip(), mode="eval") for side in ("left", "right")]
     found = [_name(node) for tree in trees for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))]
     inner = {name for name in found if any(other.startswith(f"{name}.") for other in found)}
@@ -68,7 +72,8 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
     """(whether a check holds for some numbers that round to the printed ones, both sides in words).
 
     values: claim id -> value as printed. Each stands for the interval of its last digit; both sides are computed at
-    all corners of these intervals, which is exact for expressions that rise or fall with each value.
+    all corners of these intervals, which is exact for expressions that rise or fall with each value. Intervals that
+    only touch are not equal. "x of N" holds where x can be a share of N images: some k / N lies in its interval.
     """
     sign, ends = CHECK.fullmatch(check)["sign"], {}
     for name in names(check):
@@ -81,11 +86,15 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
     told = " and ".join(_words([pair[side] for pair in corners]) for side in (0, 1))
     if any(isinstance(left, tuple) for left, _ in corners):
         return all(left == right for left, right in corners), told
+    if sign == "of":
+        shares, count = [left for left, _ in corners], corners[0][1]
+        return math.ceil(min(shares) * count - 1e-9) <= max(shares) * count + 1e-9, told
     gaps = [left - right for left, right in corners]
     tiny = 1e-12 * max(abs(number) for pair in corners for number in pair)
+    below, above = min(gaps) < -tiny, max(gaps) > tiny
     holds = {
-        "=": min(gaps) <= tiny and max(gaps) >= -tiny, "<": min(gaps) < 0, ">": max(gaps) > 0,
-        "<=": min(gaps) <= tiny, ">=": max(gaps) >= -tiny,
+        "=": (below and above) or not (below or above), "<": below, ">": above, "<=": min(gaps) <= tiny,
+        ">=": max(gaps) >= -tiny,
     }  # fmt: skip
     return holds[sign], told
 
