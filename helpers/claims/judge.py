@@ -118,10 +118,9 @@ def judge_number(claim, sample: Sample) -> Verdict:
     reason += f"; {lost} of {total} seeds diverged or ended at chance" if lost else ""
     if low - half - width <= mean <= high + half + width:
         limit = 5 * COARSE * abs(mean) if not (is_accuracy(sample.key) or is_difference(sample.key)) else COARSE
-        if 2 * lost >= total or resolution > limit:
-            return inconclusive(
-                f"{reason}; {'too coarse' if resolution > limit else 'half of the seeds fail'}", **about
-            )
+        if 2 * lost >= total or interval.resolution > limit:
+            why = "too coarse" if interval.resolution > limit else "half of the seeds fail"
+            return inconclusive(f"{reason}; {why}", **about)
         return Verdict(verdict="reproduced", reason=reason, **about)
     seeds = alive + [-math.inf if is_accuracy(sample.key) else math.inf] * lost
     if min(seeds) <= high and max(seeds) >= low:

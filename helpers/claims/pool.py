@@ -126,17 +126,14 @@ def images_of(metric: str, record: dict | None) -> int:
     """How many images an evaluation behind a metric read: the test images, the trained ones, or the validation part."""
     if record is None:
         return spread.IMAGES
-    epochs = len(record["history"].get("train_loss") or ()) or 1
-    if metric.startswith("train_") and record["examples"]:
-        return max(record["examples"] // epochs, 1)
-    if metric.startswith("validation_") and record["config"].get("dataset") in VALIDATION:
-        return VALIDATION[record["config"]["dataset"]]
+    trained = (record["examples"] or 0) // (len(record["history"].get("train_loss") or ()) or 1)
+    if metric.startswith("train_") and trained:
+        return trained
+    if metric.startswith("validation_") and trained:
+        return max(trained // 9, 1)  # a tenth of the training part is held out
     if record["predictions"]:
         return int(record["predictions"].split(":")[1])
     return record["config"].get("test_limit") or spread.IMAGES
-
-
-VALIDATION = {"fashion_mnist": 6_000, "cifar10": 5_000}  # images held out of the training part
 
 
 def scatter(metric: str, record: dict) -> float:

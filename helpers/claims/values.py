@@ -75,8 +75,9 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
     all corners of these intervals, which is exact for expressions that rise or fall with each value. Intervals that
     only touch are not equal. "x of N" holds where x can be a share of N images: some k / N lies in its interval.
     """
-    sign, ends = CHECK.fullmatch(check)["sign"], {}
-    for name in names(check):
+    ids, ends = names(check), {}
+    sign = CHECK.fullmatch(check)["sign"]
+    for name in ids:
         low, high, half = printed(values[name])
         ends[name] = (low - half, high + half)
     try:
