@@ -51,7 +51,7 @@ def join(verdicts: dict[str, Verdict]) -> tuple[Verdict, str]:
 def judge_claim(claim, results: dict, basis=None, values: dict | None = None) -> dict:
     """One line of the ledger: verdict, reason, what was measured, on how many runs, and how each reading fares.
 
-    values: claim id -> printed value, for arithmetic and for printed gaps; by default those of the claims files.
+    values: what is printed, as `printed_values` has it, for arithmetic and for printed gaps.
     """
     results, basis = evidence.answers(results), basis or pool.committed()
     missing = [key for key in claim.needs() if key not in results]
