@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     number.add_argument("printed", help='as printed: 0.860, "90.05 %%" or 20-25')
     number.add_argument("--ours", type=float, nargs="+", required=True, help="one value a seed")
     number.add_argument("--metric", default="test_accuracy", help="e.g. test_accuracy, train_loss; default: the first")
-    number.add_argument("--network", help="the family whose committed trainings lend their deviation, e.g. report_a")
+    number.add_argument("--network", help="whose committed trainings lend their deviation: report_a, mlp on cifar10")
     number.add_argument("--decays", action="store_true", help="the learning rate decays")
     number.add_argument("--images", type=int, default=10_000, help="size of the evaluation set; default 10000")
     number.add_argument("--best", action="store_true", help="the printed number is a best one: beaten, it is exceeded")

@@ -1,7 +1,7 @@
 """The committed trainings as the judge reads them: rows of several seeds by kind, and the priors that they give.
 
-A kind is metric x family of networks x whether the learning rate decays. Only whole trainings count, not the short
-ones that pages repeat in front of the reader.
+A kind is metric x family of networks (and data set) x whether the learning rate decays. Only whole trainings count,
+not the short ones that pages repeat in front of the reader.
 """
 
 import functools
@@ -26,9 +26,14 @@ METRICS = (
 
 
 def kind(metric: str, record: dict) -> tuple[str, str, bool]:
-    """(metric, family, decays) of a record: the family is its network, else what trained it."""
+    """(metric, family, decays) of a record: the family is its network, else what trained it, and its data set.
+
+    Of Fashion-MNIST, which most are trained on, the data set is not named: "report_a", but "mlp on cifar10".
+    """
     config = record["config"]
-    return metric, config.get("model") or record["trial"], config.get("scheduler", "none") != "none"
+    family, dataset = config.get("model") or record["trial"], config.get("dataset") or "fashion_mnist"
+    family += f" on {dataset}" if dataset != "fashion_mnist" else ""
+    return metric, family, config.get("scheduler", "none") != "none"
 
 
 @dataclass

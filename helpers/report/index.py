@@ -114,9 +114,10 @@ def _row(pages, key, who, what, printed):
 
 
 def _ledger(page):
-    """(verdict, count) from the summary's results claims.<verdict>, in the ledger's order."""
+    """(verdict, count) from the summary's results claims.<verdict>, in the ledger's order, and what they stand on."""
     names = {name: f"claims.{name.replace(' ', '_')}" for name in (*VERDICTS, "not run")}
     results = page.get("results", {})
+    names |= {"decided on one run": "claims.one_run", "resting on shortened trainings": "claims.shortened"}
     return [(name, check.shown(results[key]["value"])) for name, key in names.items() if key in results]
 
 

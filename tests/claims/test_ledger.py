@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -135,8 +136,10 @@ def test_the_index_shows_the_summarys_counts_in_the_ledgers_order(everywhere):
     found = ledger.count(everywhere[0])
     published = {f"claims.{name}": {"value": value} for name, value in found.items() if name != "not_run" or value}
     shown = dict(index._ledger({"results": published}))
-    assert shown == {name: str(found[name.replace(" ", "_")]) for name in ledger.VERDICTS[:-1]}
-    assert list(shown) == list(ledger.VERDICTS[:-1])
+    assert list(shown) == [*ledger.VERDICTS[:-1], "decided on one run", "resting on shortened trainings"]
+    assert [*shown.values()] == [
+        str(found[n.replace(" ", "_")]) for n in (*ledger.VERDICTS[:-1], "one_run", "shortened")
+    ]
 
 
 def test_no_count_of_verdicts_is_written_into_text():
@@ -147,6 +150,18 @@ def test_no_count_of_verdicts_is_written_into_text():
             text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
         for word in ("claims", "reproduced", "refuted", "refutations", "inconclusive", "verdicts"):
             assert not [w for w in text.split(word)[:-1] if w.rstrip()[-1:].isdigit()], (path.name, word)
+
+
+def test_the_readmes_numbers_are_those_of_the_records():
+    text = (base.CHECKOUT / "README.md").read_text(encoding="utf-8")
+    came_out = text.split("What came out")[1].split("## ")[0]
+    known = set()
+    for path in (base.CHECKOUT / "reports/published/records").glob("study_[ab]/*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        ends = [record["metrics"].get("test_accuracy"), max(record["history"].get("test_accuracy") or [0])]
+        known |= {f"{value:.{digits}f}" for value in ends if value for digits in (3, 4)}
+    numbers = re.findall(r"0\.\d{3,4}(?!\d)(?! printed)", came_out)
+    assert len(numbers) >= 3 and set(numbers) <= known
 
 
 def test_false_sentences_are_gone():
