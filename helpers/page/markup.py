@@ -9,6 +9,12 @@ KEY = r"[A-Za-z_][\w.\-]*"  # the name of a result: row.metric
 FIELD = re.compile(rf"\{{\{{|\}}\}}|\{{({KEY})(%|:[^{{}}]+)?\}}")
 
 
+def named_results(text: str, results: dict) -> list[str]:
+    """The keys of `results` that a sentence for `page.fill` names, without .n, .sum and the like; in its order."""
+    named = [match[1] for match in FIELD.finditer(text) if match[1]]
+    return [key if key in results else re.sub(r"\.(std|n|sum|value|unit)$", "", key) for key in named]
+
+
 def is_missing(value) -> bool:
     """Whether a cell holds nothing: None, nan, pandas' NA and NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
