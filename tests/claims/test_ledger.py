@@ -11,7 +11,7 @@ import pytest
 from made_up import FREE, claim, result
 from scipy import stats
 
-from helpers import base, claims, page
+from helpers import base, page, claims, page
 from helpers.base import CourseworkError
 from helpers.claims import calibration, ledger, pool
 from helpers.report import index
@@ -223,3 +223,15 @@ def test_the_committed_tables_name_printed_numbers():
 
 def test_the_calibration_is_that_of_the_committed_records():
     pd.testing.assert_frame_equal(ledger.calibrated(), calibration.table(pool.committed()))
+
+
+def test_nothing_shortened_stands_in_an_opening(shown):
+    a_page = page.Page("study_a_sgd_sweep", {"budget": "standard"}, {})
+    a_page.publish("a3.test_accuracy", [0.826, 0.827, 0.825], records=["k0", "k1", "k2"])
+    a_page.publish("a4.test_accuracy", [0.700, 0.701, 0.699], share=0.011, records=["k3", "k4", "k5"])
+    whole, short = "Row 3: {a3.test_accuracy:.2f}.", "Row 4: {a4.test_accuracy:.2f}, {a4.test_accuracy.n} seeds."
+    [said] = shown(ledger.tell_result, a_page, "A", whole, short)
+    assert said["text/markdown"].endswith("Row 3: 0.83. What shortened trainings found stands further down, not here.")
+    assert "0.7" not in said["text/markdown"] and a_page.results["verdicts.not_reproduced"]["value"] == 0
+    [said] = shown(ledger.tell_result, a_page, "A", "{a4.test_accuracy.n} seeds beside {a3.test_accuracy}.")
+    assert "seeds beside" not in said["text/markdown"]
