@@ -7,7 +7,7 @@ import gpu_session
 import pytest
 import tiny
 
-from helpers import trials
+from helpers import base, trials
 from helpers.base import CourseworkError
 from helpers.training.classifier import ClassifierConfig, train_classifier
 from helpers.trials import upkeep
@@ -18,6 +18,7 @@ TINY = ClassifierConfig(dataset=tiny.NAME, options={"patch_size": 14, "width": 1
 @pytest.fixture
 def records(tmp_path, monkeypatch):
     tiny.cached(tmp_path, monkeypatch)
+    monkeypatch.setattr(base, "RECORDS", tmp_path / "records")
     monkeypatch.setenv("JOBS", "0")
     longer = replace(TINY, epochs=4)
     trials.run(train_classifier, [longer], study="two", budget="full")
