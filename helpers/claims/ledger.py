@@ -138,7 +138,7 @@ def tell_result(page, report: str, text: str) -> None:
     page.publish("verdicts.expected_false", found["expected_false"])
     page.say(
         "**Result.** Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} "
-        "are not (false by chance at most {verdicts.expected_false:.1f}), {verdicts.inconclusive} stay open; "
+        "are not ({verdicts.expected_false:.1f} expected by chance), {verdicts.inconclusive} stay open; "
         f"of the printed values {{verdicts.inconsistent}} contradict each other. {text}"
     )
 

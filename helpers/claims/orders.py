@@ -30,6 +30,8 @@ def difference(left: Sample, right: Sample) -> tuple[Interval | None, str]:
     squares = sum(part**2 / freedom for part, (_, freedom) in zip(parts, told))  # Welch and Satterthwaite
     total = sum(parts) + error**2
     freedom = total**2 / squares if squares > 0 else math.inf
+    if left.prior and right.prior:  # one prior serves both: what is wrong with it on one side is on the other, too
+        freedom = min(freedom, *(freedom for _, freedom in told))
     gap = statistics.fmean(a) - statistics.fmean(b)
     return Interval(gap, math.sqrt(total), freedom), f"{len(a)} and {len(b)} seeds{how}"
 
