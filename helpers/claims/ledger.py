@@ -52,14 +52,14 @@ def surviving(frame: pd.DataFrame) -> pd.Series:
 
 def count(frame: pd.DataFrame) -> dict[str, float]:
     """Every count that a page may give: claims, each verdict, tested, expected false refutations, survivors, runs."""
-    found = {"claims": len(frame)}
-    found |= {name.replace(" ", "_"): int((frame["verdict"] == name).sum()) for name in VERDICTS}
+    totals = {"claims": len(frame)}
+    totals |= {name.replace(" ", "_"): int((frame["verdict"] == name).sum()) for name in VERDICTS}
     tests = int(tested(frame).sum())
-    found |= {"tested": tests, "expected_false": judge.LEVEL * tests, "surviving": int(frame["survives"].sum())}
+    totals |= {"tested": tests, "expected_false": judge.LEVEL * tests, "surviving": int(frame["survives"].sum())}
     decided = frame[frame["verdict"].isin(("reproduced", "exceeded", "not reproduced")) & (frame["n"] > 0)]
-    found["one_run"] = int((decided["n"] == 1).sum())
-    found["shortened"] = int((frame["share"] < 1).sum())
-    return found
+    totals["one_run"] = int((decided["n"] == 1).sum())
+    totals["shortened"] = int((frame["share"] < 1).sum())
+    return totals
 
 
 def counts(frame: pd.DataFrame, by: str = "report") -> pd.DataFrame:
@@ -132,10 +132,10 @@ def innocent_causes(report: str, results: dict) -> pd.DataFrame:
 
 def tell_result(page, report: str, text: str) -> None:
     """Publish how a page's own results answer the claims of `report`, and say it, followed by `text`."""
-    found = count(page_ledger(report, page.results))
+    totals = count(page_ledger(report, page.results))
     for name in ("claims", "reproduced", "exceeded", "not_reproduced", "inconclusive", "consistent", "inconsistent"):
-        page.publish(f"verdicts.{name}", found[name])
-    page.publish("verdicts.expected_false", found["expected_false"])
+        page.publish(f"verdicts.{name}", totals[name])
+    page.publish("verdicts.expected_false", totals["expected_false"])
     page.say(
         "**Result.** Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} "
         "are not ({verdicts.expected_false:.1f} expected by chance), {verdicts.inconclusive} stay open; "

@@ -53,7 +53,7 @@ reduced = {"epochs": 2, "train_limit": 6000}
 frame = mu.run_study(mu.train_classifier, rows, study="study_NAME", seeds=seeds, page=page, reduced=reduced)
 for name, trials in frame.groupby("row"):
     page.publish_trials(name, trials)""",
-    "said": 'page.say("Test accuracy at rate 0.1: {rate_0_1.test_accuracy}; at 0.01: {rate_0_01.test_accuracy}.")',
+    "result": 'page.say("Test accuracy at rate 0.1: {rate_0_1.test_accuracy}; at 0.01: {rate_0_01.test_accuracy}.")',
     "verdicts": "## What the judge says",
     "judge": """mine = [claim for claim in mu.claims.load_claims() if claim.report == "NAME"]
 results = {"study_NAME": {"results": page.results, "data": [dataset.describe()]}}
