@@ -9,6 +9,12 @@ KEY = r"[A-Za-z_][\w.\-]*"  # the name of a result: row.metric
 FIELD = re.compile(rf"\{{\{{|\}}\}}|\{{({KEY})(%|:[^{{}}]+)?\}}")
 
 
+def named_results(text: str, results: dict) -> list[str]:
+    """The keys of `results` that a sentence for `page.fill` names, without .n, .sum and the like; in its order."""
+    named = [match[1] for match in FIELD.finditer(text) if match[1]]
+    return [key if key in results else re.sub(r"\.(std|n|sum|value|unit)$", "", key) for key in named]
+
+
 def is_missing(value) -> bool:
     """Whether a cell holds nothing: None, nan, pandas' NA and NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -83,3 +89,32 @@ def _row(cells, numeric: list[bool], *, header: bool = False) -> str:
         text = str(cell) if plain else number(cell)
         markup += f"<{tag}{scope}{style}>{html.escape(text)}</{tag}>"
     return f"<tr>{markup}</tr>"
+
+
+UNITS = {"seconds": "s", "examples_per_second": "images/s", "hours": "h"}  # of quantities by the end of their name
+
+
+def unit_of(name: str) -> str:
+    """The unit of a quantity by its name; "" for a bare number."""
+    return UNITS.get(name, "s" if name.endswith("_seconds") else "")
+
+
+def quantity(name: str, value: float, std: float | None = None, unit: str = "", form: str = "") -> str:
+    """A quantity as people read it: accuracies with four decimals, counts whole, times and rates with three digits.
+
+    std: the standard deviation over seeds, written after ±. form: a specification that decides instead.
+    """
+    if form == "%":
+        return f"{100 * value:.1f} %"
+    if not form:
+        whole = float(value).is_integer() and not std
+        form = ".4f" if is_share(name) else ",.0f" if whole or abs(value) >= 1000 else ".3g"
+    words = format(value, form)
+    if std is not None:
+        words += f" ± {format(std, '.4f' if is_share(name) else '.2g' if abs(std) < 1000 else ',.0f')}"
+    return f"{words} {unit}".rstrip()
+
+
+def is_share(name: str) -> bool:
+    """Whether a quantity is a share of correct answers, or a difference of such."""
+    return any(word in name.rpartition(".")[2] for word in ("acc", "score", "gap", "gain", "volatility"))

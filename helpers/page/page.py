@@ -113,12 +113,16 @@ class Page:
     def fill(self, text: str) -> str:
         """`text` with {key} (mean ± std if n > 1), {key.std}, {key.n}, {key.sum}, {key:.3f}, {key%} filled in.
 
-        A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Where shortened trainings are
-        named beside whole ones, † marks them. Raises CourseworkError on an unknown key.
+        A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Numbers from shortened
+        trainings are marked †, and the text says how short. Raises CourseworkError on an unknown key.
         """
-        named = [self.results[match[1]] for match in markup.FIELD.finditer(text) if match[1] in self.results]
-        shares = {result["share"] for result in named if result["records"]}
-        short = min(shares, default=1) if len(shares) > 1 and max(shares) == 1 else 0
+        shares = []
+
+        def mark(result):
+            if result["share"] == 1 or not result["records"] or not result["n"]:
+                return ""
+            shares.append(result["share"])
+            return "†"
 
         def written(match):
             key = match[1]
@@ -128,16 +132,18 @@ class Page:
             stem, _, field = key.rpartition(".")
             if key in self.results:
                 result = self.results[key]
-                mark = "†" if short and result["share"] < 1 and result["n"] else ""
-                return markup.number(result["value"], form, result["std"]) + mark
+                return markup.number(result["value"], form, result["std"]) + mark(result)
             if stem in self.results and field == "sum":
-                return markup.number(sum(filter(None, self.results[stem]["values"])), form)
+                result = self.results[stem]
+                return markup.number(sum(filter(None, result["values"])), form) + mark(result)
             if stem in self.results and field in ("value", "std", "n", "unit"):
                 return markup.number(self.results[stem][field], form)
             return refuse_unknown([key], self.results, self.notebook, "result")
 
         filled = markup.FIELD.sub(written, text)
-        return filled + (f" (†: shortened, the least to {100 * short:.2g} % of the training)" if short else "")
+        if not shares:
+            return filled
+        return filled + f" (†: shortened, the least to {100 * min(shares):.2g} % of the training)"
 
     def say(self, text: str) -> None:
         """Show Markdown whose numbers are published results (see `fill`)."""
@@ -195,7 +201,7 @@ class Page:
             "started": self._started,
             "seconds": time.time() - self._started,
             "used": trials.used() if trials else [],
-            "adopted": trials.adopted() if trials else {},
+            "trials": trials.origins() if trials else {},
             "machine": device.describe() if device else {"python": sys.version.split()[0]},
         }
         _display({BUNDLE: base.plain({**bundle, **self._extra}), "text/plain": ""})

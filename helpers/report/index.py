@@ -7,6 +7,7 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
+from helpers.claims.judge import VERDICTS
 from helpers.page.markup import read_number
 from helpers.page.page import BANNER
 from helpers.report import check
@@ -14,7 +15,6 @@ from helpers.report.export.facts import COMPLETE, duration, facts
 from helpers.report.export.seal import gate, seal
 from helpers.report.readback import HEADLINES, evidence, in_words, load_rubric, read_pages, render
 
-VERDICTS = ("reproduced", "exceeded", "not_reproduced", "inconclusive", "not_comparable")  # in the ledger's order
 FIXED = (1980, 1, 1, 0, 0, 0)  # the date of every file in the archive
 
 
@@ -114,10 +114,11 @@ def _row(pages, key, who, what, printed):
 
 
 def _ledger(page):
-    """(verdict, count) from the summary's results claims.<verdict>."""
-    counts = {key[7:]: r["value"] for key, r in page.get("results", {}).items() if key.startswith("claims.")}
-    order = sorted(counts, key=lambda name: VERDICTS.index(name) if name in VERDICTS else len(VERDICTS))
-    return [(name.replace("_", " "), check.shown(counts[name])) for name in order]
+    """(verdict, count) from the summary's results claims.<verdict>, in the ledger's order, and what they stand on."""
+    names = {name: f"claims.{name.replace(' ', '_')}" for name in (*VERDICTS, "not run")}
+    results = page.get("results", {})
+    names |= {"decided on one run": "claims.one_run", "resting on shortened trainings": "claims.shortened"}
+    return [(name, check.shown(results[key]["value"])) for name, key in names.items() if key in results]
 
 
 def _facts(states, run):

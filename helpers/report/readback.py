@@ -51,9 +51,15 @@ def render(template: str, **content) -> str:
 
 
 def evidence(results: dict, patterns=HEADLINES) -> list[tuple[str, str]]:
-    """(name, value in words) of the results that match `patterns`, in their order; else of the first few."""
+    """(name, value in words) of the results that match `patterns`, in their order; else of the first few.
+
+    Where trainings were shortened the words say to how much.
+    """
     keys = dict.fromkeys(key for pattern in patterns for key in fnmatch.filter(sorted(results), pattern))
-    return [(key, in_words(results[key])) for key in list(keys or sorted(results))[:EVIDENCE]]
+    shown = {key: results[key] for key in list(keys or sorted(results))[:EVIDENCE]}
+    shares = {key: result.get("share", 1) for key, result in shown.items()}
+    short = {key: f", {100 * share:.2g} % of the training" if share < 1 else "" for key, share in shares.items()}
+    return [(key, in_words(result) + short[key]) for key, result in shown.items()]
 
 
 def in_words(result: dict) -> str:

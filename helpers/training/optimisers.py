@@ -16,10 +16,28 @@ FUSED = (
     "adamw",
     "adagrad",
 )  # one kernel for all parameters; the others refuse the argument
-PER_EPOCH = {
-    "plateau": torch.optim.lr_scheduler.ReduceLROnPlateau,
-    "multistep": torch.optim.lr_scheduler.MultiStepLR,
-}
+
+
+class Stages(torch.optim.lr_scheduler.MultiStepLR):
+    """PyTorch's MultiStepLR, whose option `momentum` holds from the first milestone on.
+
+    What report E does with a second optimiser; it too starts without a velocity where the first had no momentum.
+    """
+
+    def __init__(self, optimiser, *, momentum: float | None = None, **options):
+        if momentum is not None and "momentum" not in optimiser.defaults:
+            raise CourseworkError(f"scheduler_options: momentum={momentum}, which this optimiser has not; choose sgd")
+        self.momentum = momentum
+        super().__init__(optimiser, **options)
+
+    def step(self, epoch=None):
+        super().step(epoch)
+        if self.momentum is not None and self.last_epoch >= min(self.milestones):
+            for group in self.optimizer.param_groups:
+                group["momentum"] = self.momentum
+
+
+PER_EPOCH = {"plateau": torch.optim.lr_scheduler.ReduceLROnPlateau, "multistep": Stages}
 PER_STEP = ("one_cycle", "cosine", "triangle")
 
 

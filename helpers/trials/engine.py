@@ -193,7 +193,7 @@ class _Slot:
         self.hang_up()
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
-        self.__init__()
+        self._pool = self._pipe = self._future = None
 
 
 @contextlib.contextmanager

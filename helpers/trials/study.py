@@ -16,7 +16,7 @@ from helpers.base import CourseworkError
 from helpers.trials import adoption, engine, probe, records
 from helpers.trials.runner import Runner, Trial
 
-_used = {}  # (study, key) -> (checksum, agreement) of the records that this process has shown
+_used = {}  # (study, key) -> (checksum, origin) of the records that this process has shown, see `origins`
 
 
 def run(function, rows, *, study, seeds=None, budget=None, jobs=None, fresh=None, live=False):
@@ -45,7 +45,7 @@ def _lines(function, rows, study, seeds, runner, *, jobs=None, live=False, only_
     if missing:
         machine = engine.start(jobs, function.__module__)
         found |= runner.train(list(missing.values()), machine, live, only_adopt)
-    return _frame(study, trials, found, runner.source)
+    return _frame(study, trials, found, runner.source, set(missing))
 
 
 def run_study(function, rows, *, study, seeds=None, page, reduced: dict):
@@ -105,9 +105,13 @@ def used() -> list[tuple[str, str, str]]:
     return [(*name, checksum) for name, (checksum, _) in sorted(_used.items())]
 
 
-def adopted() -> dict[str, int]:
-    """How many of the records that this process has shown were adopted, by agreement: "equal", "close"."""
-    return dict(Counter(agreement for _, agreement in _used.values() if agreement))
+def origins() -> dict[str, int]:
+    """How many of the records that this process has shown were trained by it, and how many it had from elsewhere.
+
+    "trained": here and now; "from records": trained before by today's code; "adopted, equal" and "adopted, close":
+    by other code, whose probe today's code repeats with equal bits or closely.
+    """
+    return dict(Counter(origin for _, origin in _used.values()))
 
 
 def _trials(function, rows, seeds) -> list[Trial]:
@@ -143,14 +147,16 @@ def _reduced(config, reduced: dict):
     return replace(config, **values)
 
 
-def _frame(study, trials, found, source):
+def _frame(study, trials, found, source, asked=frozenset()):
     import pandas as pd
 
     lines = []
     for trial in trials:
         if record := found.get(trial.key):
             agreement = adoption.agreement(record, source)
-            _used[study, trial.key] = record["checksum"], agreement
+            origin = f"adopted, {agreement}" if agreement else "trained" if trial.key in asked else "from records"
+            if _used.get((study, trial.key), ("", ""))[1] != "trained":  # shown again in the same page
+                _used[study, trial.key] = record["checksum"], origin
             line = {"row": trial.row, "seed": trial.config.seed}
             line |= {name: record[name] for name in ("status", "diverged_epoch", "reason")}
             line |= {name: float("nan") if value is None else value for name, value in record["metrics"].items()}

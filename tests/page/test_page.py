@@ -263,7 +263,7 @@ def test_publish_trials_makes_keys_of_one_row(a_page):
     found = a_page.results["a1.test_accuracy"]
     assert (found["values"], found["share"], found["records"]) == ([0.8, 0.1], 0.5, ["k0", "k1"])
     assert a_page.results["a1.diverged"]["values"] == [0, 1]
-    assert a_page.fill("{a1.diverged.sum} of {a1.diverged.n} diverged") == "1 of 2 diverged"
+    assert a_page.fill("{a1.diverged.sum} of {a1.diverged.n} diverged").startswith("1† of 2 diverged (†: shortened")
     with pytest.raises(CourseworkError, match="validation_accuracy"):
         a_page.publish_trials("a1", frame, ["validation_accuracy"])
     with pytest.raises(CourseworkError, match="no trial has finished"):
@@ -281,12 +281,15 @@ def test_prose_takes_its_numbers_from_results(a_page):
         a_page.fill("{a.ac}")
 
 
-def test_shortened_trainings_are_marked_beside_whole_ones(a_page):
+def test_shortened_trainings_are_marked_alone_and_beside_whole_ones(a_page):
     a_page.publish("whole", [0.9], records=["k0"])
     a_page.publish("short", [0.5], share=0.02, records=["k1"])
     a_page.publish("count", 3)
     assert a_page.fill("{whole}, {short}.") == "0.9, 0.5†. (†: shortened, the least to 2 % of the training)"
-    assert a_page.fill("{short} of {count}") == "0.5 of 3" and a_page.fill("{whole} of {count}") == "0.9 of 3"
+    legend = " (†: shortened, the least to 2 % of the training)"
+    assert a_page.fill("{short} of {count}") == "0.5† of 3" + legend
+    assert a_page.fill("{short.sum} of {short.n}") == "0.5† of 1" + legend
+    assert a_page.fill("{whole} of {count}") == "0.9 of 3"
 
 
 def test_a_table_has_caption_scopes_and_escaped_text():

@@ -488,7 +488,6 @@ def test_a_record_whose_probe_repeats_is_adopted_and_not_trained_again(module, a
     edit("config.widths[0] /", "1 * config.widths[0] /")
     frame = ask(own.train, [own.Config(epochs=n) for n in EPOCHS], study="study")
     assert list(frame["record"]) == list(first["record"]) and set(frame["adopted"]) == {"equal"}
-    assert study.adopted()["equal"] >= 3
 
 
 @pytest.mark.parametrize("change", ["2 * config.seed +", "1.0001 * config.seed +"])

@@ -124,9 +124,10 @@ def _modules(sources: list[str]) -> list[str]:
 
 
 def _claims() -> str:
-    """Claims, printed numbers, and the results of published pages, which the ledger also reads."""
+    """Claims, printed numbers, and what the judge also reads: results of published pages, and which records exist."""
     files = [*base.NOTEBOOKS.glob("claims*.yaml"), *base.NOTEBOOKS.glob("*.csv"), *base.PUBLISHED.glob("*.json")]
-    return digest([file_hash(file) for file in sorted(files)])
+    trials = sorted(path.stem for path in (base.PUBLISHED / "records").glob("*/*.json"))
+    return digest([[file_hash(file) for file in sorted(files)], trials])
 
 
 def _stands(study: str, key: str, check: str) -> bool:

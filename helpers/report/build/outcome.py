@@ -109,6 +109,7 @@ def state_of(job: Job, nb, status: str, reason: str, build) -> dict:
         "lock": job.inputs["lock"],
         "seeds": sorted({s for r in state["results"].values() for s in r.get("seeds") or []}),
         "precision": build.environment.get("PRECISION", "auto"),
+        "trials": bundle.get("trials", {}),
         "machine": bundle.get("machine", {}),
     }
     return state

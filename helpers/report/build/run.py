@@ -226,7 +226,10 @@ class Build:
         self.warnings += warned
         seconds = f"{time.time() - job.started:6.1f} s"
         how = "" if job.run or job.problem else "page only  "
-        self.log.say(f"{job.name:40} {state['status']:12} {seconds}  {how}{state['reason']}".rstrip())
+        counts = state.get("provenance", {}).get("trials", {})
+        trials = ", ".join(f"{count} {origin}" for origin, count in counts.items())
+        shown = f"  [trials: {trials}]" if trials and job.run else ""
+        self.log.say(f"{job.name:40} {state['status']:12} {seconds}  {how}{state['reason']}{shown}".rstrip())
 
     def _stop(self, running: dict) -> None:
         """Interrupt the kernels, kill those that do not heed it, mark their pages."""

@@ -63,9 +63,14 @@ def banners(state: dict, bundle: dict) -> list[str]:
             "Smoke budget: the shortest trainings that test the machinery. No number here is a result to quote."
         )
     elif short:
+        count, total, what = len(short), len(shares), "published results come from"
+        if "claims.shortened" in bundle["results"]:  # a page that counts claims says it of them, in one number
+            counts = (bundle["results"][f"claims.{name}"]["value"] for name in ("shortened", "claims"))
+            count, total = map(check.shown, counts)
+            what = "claims rest on"
         lines.append(
-            f"Reduced budget ({state.get('budget')}): {len(short)} of {len(shares)} published results come from "
-            f"shortened trainings, the shortest with {_share(min(short))}. The table at the end marks them."
+            f"Reduced budget ({state.get('budget')}): {count} of {total} {what} shortened trainings, the shortest with "
+            f"{_share(min(short))}. The table at the end marks them."
         )
     return lines
 
