@@ -11,7 +11,7 @@ import pytest
 from made_up import FREE, claim, result
 from scipy import stats
 
-from helpers import base, page, claims, page
+from helpers import base, claims, page
 from helpers.base import CourseworkError
 from helpers.claims import calibration, ledger, pool
 from helpers.report import index
