@@ -46,19 +46,19 @@ _B = {"normalise": True, "initialiser": "kaiming_uniform", "weight_decay": 0.000
 _E = NumpyConfig(layers=ARCHITECTURES[1], batch_size=128, lr=0.001, **(PUBLISHED | {"dtype": "float32"}))
 CASES = {
     "report_a_64": Case(
-        title="A's patch network", target=5, guess=13000,
+        title="A's patch network", target=6.5, guess=13000,
         config=_sgd(model="report_a", initialiser="xavier_uniform", batch_size=64),
     ),
     "report_a_256": Case(
-        title="A's patch network", target=4, guess=15000,
+        title="A's patch network", target=6.5, guess=15000,
         config=_sgd(model="report_a", initialiser="xavier_uniform", batch_size=256),
     ),
     "report_b_128": Case(
-        title="B's deep patch network", target=2, guess=350,
+        title="B's deep patch network", target=4.5, guess=350,
         config=_adam(model="report_b", batch_size=128, **_B),
     ),
     "report_c_128": Case(
-        title="a network of C's kind", target=3, guess=8000,
+        title="a network of C's kind", target=5.5, guess=8000,
         config=_adam(model="patch_mlp", options=_C, batch_size=128),
     ),
     "report_d_fc_256": Case(
@@ -66,12 +66,12 @@ CASES = {
         config=_adam(model="mlp", options={"log_softmax": True}, batch_size=256),
     ),
     "report_d_cnn_256": Case(
-        title="D's convolutional net", target=2.5, guess=5000,
+        title="D's convolutional net", target=4, guess=5000,
         config=_adam(model="report_d_cnn", batch_size=256),
     ),
     "report_e_cifar_128": Case(
-        title="E's CIFAR-10 net", target=4, guess=30000, data="cifar10",
+        title="E's CIFAR-10 net", target=6, guess=30000, data="cifar10",
         config=_sgd(model="mlp", options={"widths": [256, 128]}, batch_size=128),
     ),
-    "report_e_numpy_128": Case(title="E's NumPy network", target=5, guess=100000, config=_E),
+    "report_e_numpy_128": Case(title="E's NumPy network", target=12, guess=100000, config=_E),
 }  # fmt: skip

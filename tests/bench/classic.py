@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from helpers import base, data, device, networks
+from helpers.networks import fast
 
 from . import classic_numpy
 from .cases import CASES, Case
@@ -149,7 +150,8 @@ class Classic:
             self.images, batch_size=self.case.config.batch_size, shuffle=True, num_workers=workers
         )
         window = Window(loader, seconds)
-        train_epoch(self.net, window, self.loss, self.updater, self.where)
+        with fast.one_by_one():
+            train_epoch(self.net, window, self.loss, self.updater, self.where)
         return {"rate": window.examples / window.seconds}
 
     def _numpy_rate(self, grow: bool) -> float:

@@ -15,12 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import data, device, networks, trials
 from helpers.base import CourseworkError
-from helpers.training import optimisers
 from helpers.training.classifier import train_classifier
-from helpers.training.epoch import run_epoch
 from helpers.trials import engine
 
-from . import classic
 from .cases import CASES, Case
 
 STUDY = "bench"
@@ -195,53 +192,6 @@ def precision_check(dataset: str, epochs: int = 3, seeds=5, size: int | None = N
     return found | own | {
         "difference": mean, "standard_error": error, "epochs": epochs, "agree": abs(mean) <= max(0.003, 3 * error),
     }  # fmt: skip
-
-
-LADDER = {
-    "no loader": {},  # the classic loop on one resident tensor
-    "one thread": {},
-    "our loop": {"ours": True},  # nothing read back per batch, fused optimiser
-    "patches cut once": {"ours": True, "cut": True},
-    "mean first": {"ours": True, "cut": True, "mean_first": True},
-    "bfloat16": {"ours": True, "cut": True, "mean_first": True, "precision": "bfloat16"},
-}
-
-
-def ladder(dataset: data.Dataset, seconds: float) -> dict:
-    """Report A's network at batch 64 in this process, one shortcut after the other: name -> examples per second."""
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)  # as trials do
-    rates = {}
-    for name, about in LADDER.items():
-        with threads(classic.THREADS if name == "no loader" else 1):
-            rates[name] = rung(dataset, seconds, **about)
-    torch.use_deterministic_algorithms(deterministic)
-    return rates
-
-
-def rung(dataset, seconds, *, ours=False, cut=False, mean_first=False, precision="float32") -> float:
-    """Training examples per second of report A's network, on the processor, with these shortcuts."""
-    config, images = CASES["report_a_64"].config, data.to_tensor(dataset.train_images)
-    net = classic.network(config, dataset.input_shape, len(dataset.classes))
-    if not ours:
-        resident = data.ImageDataset(images, dataset.train_labels)
-        window = classic.Window(data.Batches(resident, config.batch_size, shuffle=True), seconds)
-        classic.train_epoch(net, window, torch.nn.CrossEntropyLoss(), classic.optimiser(net, config))
-        return window.examples / window.seconds
-    net[1].mean_first = mean_first
-    updater = optimisers.make_optimisers(net, config)[0]
-
-    def step(loss):
-        updater.zero_grad(set_to_none=True)
-        loss.backward()
-        updater.step()
-
-    for size in (4, max(8, round(seconds * CASES["report_a_64"].guess / config.batch_size))):  # the first warms up
-        size = min(size * config.batch_size, len(images))
-        part = data.Resident(images[:size], dataset.train_labels[:size], patch_size=net[1].patch_size if cut else None)
-        order, started = torch.randperm(size), time.perf_counter()
-        run_epoch(net[1] if cut else net, part, order, config.batch_size, precision=precision, step=step)
-    return size / (time.perf_counter() - started)
 
 
 def machine() -> dict:

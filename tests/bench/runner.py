@@ -16,10 +16,11 @@ from helpers.base import CourseworkError
 from helpers.data import sources
 from helpers.trials import engine
 
-from . import classic, measure
+from . import classic, ladder, measure
 from .cases import CASES, Case
 
 WORKERS = (0, 4)  # of the classic loop's DataLoader; the faster counts
+PROFILED = ("report_a_64", "report_b_128", "report_c_128")
 DEFINITION = (
     "Examples per second: training examples by the wall time of the training part of epochs, evaluation excluded on "
     "both sides; the classic loop after up to {warm_up} batches of warm-up, our trials after their first epoch, their "
@@ -104,10 +105,11 @@ def run(path: Path, values, given=()) -> dict:
         case = CASES[name]
         case = replace(case, config=replace(case.config, dataset=obtained[case.data].name))
         results[name] = entry(case, sample(name, case, asked), shared)
+        if name in PROFILED:
+            results[name]["operations"] = ladder.operations(name, measure.data.load(case.config.dataset))
         _write(path, results)
     if "report_a_64" in names:
-        rungs = [measure.ladder(obtained["fashion_mnist"], asked.seconds / 3) for _ in range(min(3, asked.samples))]
-        results["report_a_64"]["ladder"] = {n: statistics.median(one[n] for one in rungs) for n in rungs[0]}
+        results["report_a_64"]["ladder"] = ladder.ladder(obtained["fashion_mnist"], asked.seconds)
         if asked.check:
             results["report_a_64"]["bfloat16_check"] = _check(fashion, asked)
         _write(path, results)
@@ -213,11 +215,20 @@ def targets(results: dict) -> list[tuple[str, float, float, bool]]:
         lines += [
             ("A at 64, one core: examples per second (the report's GPU by its own total)", 8338, a["one_core"], True),
             ("A at 64, all cores: examples per second (the report's printed figure)", 21218, a["ours"], True),
-            ("A at 64: share of the measured peak", 0.45, a["share_of_peak"], True),
             ("A at 64: MB that a second worker adds, at most", 400, a["memory"]["second_worker"], False),
             ("a cached trial: milliseconds, below", 2, a["cached_trial_ms"], False),
             ("between two trials: share of a 10 s trial, below", 0.01, a["dispatch_ms"] / 10000, False),
         ]
+    for name, aim in {"report_a_64": 0.5, "report_b_128": 0.7, "report_c_128": 0.7}.items():
+        if name in results:
+            lines.append(
+                (
+                    f"{results[name]['title']}, {name}: share of the measured peak",
+                    aim,
+                    results[name]["share_of_peak"],
+                    True,
+                )
+            )
     return [(what, aim, got, got >= aim if more else got <= aim) for what, aim, got, more in lines]
 
 

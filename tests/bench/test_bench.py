@@ -16,7 +16,7 @@ import torch
 from tiny_notebooks import report, state
 from torch import nn
 
-from bench import classic, classic_numpy, measure, runner
+from bench import classic, classic_numpy, ladder, measure, runner
 from bench.cases import CASES
 from helpers import base, data, networks
 from helpers.base import CourseworkError
@@ -272,6 +272,41 @@ def test_a_sample_has_epochs_of_a_third_of_its_time(grey):
     assert measure.size_for(case, 9600, 2.0) == (96, 201)  # the whole data set, often
 
 
+def test_every_rung_of_the_ladder_trains(grey, monkeypatch):
+    monkeypatch.setattr(measure.engine, "keep_freed_memory", lambda: None)
+    before = torch.utils.deterministic.fill_uninitialized_memory
+    rates = ladder.ladder(grey, 0.01)
+    assert list(rates) == list(ladder.LADDER) and min(rates.values()) > 0
+    assert torch.utils.deterministic.fill_uninitialized_memory == before
+
+
+def test_layers_run_one_by_one_for_the_classic_loop(grey, tmp_path):
+    case, seen = CASES["report_a_64"], []
+    program = classic.Classic(replace(case, config=replace(case.config, dataset=tiny.NAME)), grey, tmp_path)
+    run = type(program.net[1].body[0][0]).forward
+    program.net[1].body[0][0].forward = lambda x: seen.append(x) or run(program.net[1].body[0][0], x)
+    program.rate(0, 0.01)
+    assert seen
+
+
+def test_the_shares_of_a_step_add_up_and_name_the_products(grey):
+    shares = ladder.operations("report_a_64", grey, batches=1)
+    assert list(shares) == [*ladder.OPERATIONS, "everything else"]
+    assert sum(shares.values()) == pytest.approx(1) and shares["matrix products"] > 0.05
+    kinds = {"aten::addmm": "matrix products", "aten::threshold_backward": "ReLU", "aten::copy_": "copies and casts",
+             "Optimizer.step#SGD.step": "optimiser", "autograd::engine::evaluate_function: MmBackward0":
+             "everything else", "aten::index_select": "cutting the batch"}  # fmt: skip
+    assert {name: ladder._kind(name) for name in kinds} == kinds
+
+
+def test_growth_counts_from_the_first_of_each(monkeypatch):
+    monkeypatch.setattr(ladder, "_seconds", lambda config, count: 2.0 * config.epochs * config.train_limit * count)
+    monkeypatch.setattr(ladder.engine, "usable_cores", lambda: 2)
+    found = ladder.growth("fashion_mnist", 10, (1, 3))
+    by = {(row.what, row.times): row.longer for row in found.itertuples()}
+    assert by["epochs", 3] == by["images", 3] == 3 and by["width", 3] == 1 and by["trainings at once", 2] == 2
+
+
 # What is written
 
 
@@ -307,7 +342,7 @@ def test_the_table_names_every_case_and_the_targets_know_what_was_met():
     assert len(lines) == 9 and all(line.startswith(name) for line, name in zip(lines[1:], CASES))
     assert len({len(line) for line in lines}) == 1
     met = {what: (got, reached) for what, _, got, reached in runner.targets(results)}
-    assert len(met) == 14
+    assert len(met) == 16
     assert met["A at 64, one core: examples per second (the report's GPU by its own total)"] == (1500, False)
     assert met["A at 64: MB that a second worker adds, at most"] == (250, True)
     assert met["between two trials: share of a 10 s trial, below"] == (0.02, False)
@@ -357,7 +392,7 @@ def test_the_command_measures_and_writes(tmp_path):
         assert result["ratio"] == pytest.approx(result["ours"] / result["classic"])
         assert 0 < result["share_of_peak"] < 1 and result["memory"]["second_worker"] > 20
         assert result["cached_trial_ms"] > 0 and result["dispatch_ms"] > 0 and result["start_up"] > 0
-    assert set(results["report_a_64"]["ladder"]) == set(measure.LADDER)
+    assert set(results["report_a_64"]["ladder"]) == set(ladder.LADDER)
     assert len(results["report_a_64"]["bfloat16_check"]["bfloat16"]) == 5
     assert [path.name for path in (tmp_path / "reports").iterdir()] == ["bench.json"]
     assert "0 workers" in done.stdout and "4 workers" in done.stdout and "report_e_numpy_128" in done.stdout
@@ -376,4 +411,4 @@ def test_the_page_shows_the_last_benchmark_or_measures_itself(tmp_path):
     runner._write(tmp_path / "reports" / "bench.json", made)
     assert report(tmp_path, *words, "FRESH=1", **options, limit=280).returncode == 0
     results = state(tmp_path, "benchmark")["results"]
-    assert results["report_a_64.ours"]["value"] == 3000 and results["targets.all"]["value"] == 14
+    assert results["report_a_64.ours"]["value"] == 3000 and results["targets.all"]["value"] == 16
