@@ -14,7 +14,6 @@ import csv
 import hashlib
 import html
 import io
-import itertools
 import json
 import os
 import re
@@ -26,9 +25,8 @@ BLANK = "0" * 64  # stands in the file's own slot while it is hashed
 MARK = "<!--§ "  # begins a section
 # SHA-256 of the official Fashion-MNIST test labels, as the idx file that is published: a header, then 10,000 bytes.
 OFFICIAL_LABELS = "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
-# What is more costs a reader memory and time, and is named instead: bytes of a page, of its JSON, of a hand-in, of all
-# pages in it; files and pages in it. Ours: half a million, a tenth of one, five million, five million, 40 and 15.
-PAGE, JSON, FILE, UNPACKED, FILES, PAGES = 10_000_000, 1_000_000, 30_000_000, 60_000_000, 10_000, 500
+# More than this is named, not read: bytes of a page, of its JSON, of a hand-in, of all pages in it, and files in it.
+PAGE, JSON, FILE, UNPACKED, FILES = 10_000_000, 1_000_000, 30_000_000, 60_000_000, 10_000
 DAMAGED = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 
@@ -65,14 +63,11 @@ def embedded(text, name):
     """The JSON that the page carries under this id. Raises Unreadable if it is absent, damaged or huge."""
     found, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
     if not closed:
-        what = f"carries no {name}: not a page of this project, or only a part of one" if text.strip() else "is empty"
-        raise Unreadable(what)
-    try:
-        if len(found) > JSON:
-            raise ValueError
-        return dict(
-            json.loads(found, parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits)).items()
+        raise Unreadable(
+            f"carries no {name}: not a page of this project, or only a part of one" if text else "is empty"
         )
+    try:
+        return dict(json.loads(found[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
     except DAMAGED:
         raise Unreadable(f"its {name} is damaged: the page was changed since export") from None
 
@@ -87,10 +82,7 @@ def unpack(packed):
 
 
 def recompute(bundle):
-    """The headline accuracy from the packed predictions: (one line of words, value or None, does it agree).
-
-    A page without predictions gives an empty line.
-    """
+    """The headline accuracy from the packed predictions: (words, or none without any; value or None; does it agree)."""
     if not bundle.get("predictions"):
         return "", None, True
     try:
@@ -113,7 +105,7 @@ def recompute(bundle):
 
 def table_against_results(text, bundle):
     """Sentences for each number in the printed table of results that is not the one in the results themselves."""
-    for line in text.split('<tr data-key="')[1:]:
+    for line in text.split('<tr data-key="', 2000)[1:]:
         key, _, cells = line.partition("\n")[0].partition('">')
         printed = cells.partition('<td class="num">')[2].partition("</td>")[0]
         key, printed = html.unescape(key[:4000]), html.unescape(printed[:4000])
@@ -124,10 +116,8 @@ def table_against_results(text, bundle):
 
 def now_reads(content):
     """Some changed content in plain words."""
-    if "<img" in content:
-        return "its picture, or the description of it, was changed"
-    text = " ".join(html.unescape(re.sub(r"<[^<>]*>", " ", content[:9999])).split())
-    return f"now reads: {text[:160]}" if text else "its markup was changed"
+    text = " ".join(html.unescape(re.sub(r"<[^<>]*(>|$)", " ", content[:9999])).split())
+    return f"now reads: {text[:160]}" if text else "its picture, or the description of it, or its markup was changed"
 
 
 def differences(text, manifest):
@@ -140,22 +130,15 @@ def differences(text, manifest):
         if label in now and kind != "manifest" and digest(now[label]) != exported:
             known = set(re.findall("......", lines))
             new = [(n, line) for n, line in enumerate(now[label].split("\n"), 1) if digest(line)[:6] not in known]
-            yield from (f"{label[:99]}, line {n}: {now_reads(line)}" for n, line in new)
-            if not new:
-                yield f"{label[:99]}: a line was removed, or moved"
+            changed = [f"{label[:99]}, line {n}: {now_reads(line)}" for n, line in new]
+            yield from changed or [f"{label[:99]}: a line was removed, or moved"]
 
 
 def examine(data):
-    """Everything that can be said of a page's bytes: a dict of changed, refuted, line, accuracy, run, seal.
-
-    Raises Unreadable when it is not one of our pages.
-    """
+    """What a page's bytes say: changed, refuted, line, accuracy, run, seal. Raises Unreadable if not ours."""
     if len(data) > PAGE:
         raise Unreadable(f"is larger than {PAGE:,} bytes: no page is")
-    try:  # a mail program may have given it other line endings: they change nothing
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError:
-        raise Unreadable("is not text in UTF-8: not a page of this project") from None
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")  # line endings of a mail program change nothing
     manifest, run, bundle = (embedded(text, name) for name in ("manifest", "run", "results"))
     try:
         run = facts(run)
@@ -166,10 +149,10 @@ def examine(data):
         changed = ["the manifest, or a mark between two sections"]
         with contextlib.suppress(*DAMAGED):  # a manifest of another shape: the hash has decided already
             if len(text) < PAGE / 4 and text.count("\n") < PAGE / 200:  # as each of our pages: to compare takes time
-                changed = list(itertools.islice(differences(text.replace(seal, BLANK), manifest), 21)) or changed
+                changed = list(differences(text.replace(seal, BLANK), manifest)) or changed
     line, accuracy, agrees = recompute(bundle)
     try:
-        refuted = [line] * (not agrees) + list(itertools.islice(table_against_results(text, bundle), 21))
+        refuted = [line] * (not agrees) + list(table_against_results(text, bundle))
     except DAMAGED:
         refuted = ["REFUTED: the results are damaged; not all can be recomputed"]
     return {"changed": changed, "refuted": refuted, "line": line, "accuracy": accuracy, "run": run, "seal": seal}
@@ -182,21 +165,10 @@ def facts(run):
     return {
         "status": str(run.get("status"))[:99],
         "budget": str(run.get("budget") or "no")[:99],
-        "standin": stand_in(run),
+        "standin": '"standin": true' in json.dumps(run.get("data")),
         "commit": commit[1][:12] + "-dirty" * ('"dirty": true' in provenance) if commit else "",
         "pages": {str(name): str(seal) for name, seal in dict(run.get("pages") or {}).items()},
     }
-
-
-def data_of(run):
-    """The data sets that a run noted: a list of dicts."""
-    data = run.get("data") or []
-    return [item for item in (data if isinstance(data, list) else [data]) if isinstance(item, dict)]
-
-
-def stand_in(run):
-    """Whether the page stands on stand-in data."""
-    return any(item.get("standin") for item in data_of(run))
 
 
 def pages_in(path):
@@ -211,22 +183,21 @@ def pages_in(path):
         yield path, data, "an archive is glued to it" * zipfile.is_zipfile(io.BytesIO(data))
         return
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        left, names = UNPACKED, set()
+        left = UNPACKED
         for item in archive.infolist():
-            name = item.filename
-            if re.search(r"(?i)\.html?$", name) and not re.search(r"(^|/)(__MACOSX/|\._)", name):  # of macOS's own
+            if re.search(r"(?i)(^|/)(?!\._)[^/]*\.html?$", item.filename) and "__MACOSX/" not in item.filename:
                 content, why = unpacked(archive, item)
-                yield f"{path}: {name}", content, why or "is in the archive twice" * (name in names)
-                left, names = left - len(content), names | {name}
-                if left < 0 or len(names) > PAGES:
-                    raise ValueError(f"more than {UNPACKED:,} bytes of pages, or {PAGES} pages")
+                yield f"{path}: {item.filename}", content, why
+                left -= len(content)
+                if left < 0:
+                    raise ValueError(f"more than {UNPACKED:,} bytes of pages")
 
 
 def unpacked(archive, item):
     """(bytes of a member of an archive, why they are not to be read)."""
     if re.search(r"^[/\\]|^\w:|(^|[/\\])\.\.([/\\]|$)", item.filename):
         return b"", "its path leads out of the archive"
-    if stat.S_ISLNK(item.external_attr >> 16) or item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if stat.S_ISLNK(item.external_attr >> 16) or item.compress_type not in (0, 8):  # stored, deflated
         return b"", "is a link, or packed in a way that is not read"
     try:
         with archive.open(item) as file:
@@ -241,6 +212,7 @@ def examine_file(path):
     try:
         for name, data, why in pages_in(path):
             try:
+                why = "is in it twice" if name in pages else why
                 pages[name] = {"problem": why} if why else examine(data)
             except Unreadable as error:
                 ours = name == path or MARK.encode() in data
@@ -289,20 +261,17 @@ def row(path, pages):
     examined = [page for page in pages.values() if "run" in page]
     runs = [page["run"] for page in examined if page["run"]["status"] != "index"]
     accuracies = [f"{page['accuracy']:.4f}" for page in examined if page["accuracy"] is not None]
-    problems = [page["problem"] for page in pages.values() if "problem" in page]
-    notes = [words for page in examined for words in page["refuted"]]
-    notes += [
-        f"{name[len(path) + 2 :]}: left out, {page['foreign']}" for name, page in pages.items() if "foreign" in page
-    ]
+    whole = not any("problem" in page for page in pages.values())
+    notes = [verdict(name, page)[0] for name, page in pages.items() if "run" not in page]
     cells = {
         "file": path,
-        "complete": "yes" if not problems and {run["status"] for run in runs} == {"complete"} else "no",
+        "complete": "yes" if whole and {run["status"] for run in runs} == {"complete"} else "no",
         "budget": "+".join(sorted({run["budget"] for run in runs})),
         "stand_in": "yes" if any(run["standin"] for run in runs) else "no",
         "untouched": "no" if spoilt(pages) else "yes",
         "test_accuracy": accuracies[-1] if accuracies else "",  # tasks come last in a zip, task 5 at its end
         "commit": "+".join(sorted({run["commit"] for run in runs})),
-        "problem": "; ".join(problems + notes),
+        "problem": "; ".join(notes + [words for page in examined for words in page["refuted"]]),
     }
     # What begins as a formula does is none in a spreadsheet.
     return {name: "'" * cell.startswith(tuple("=+-@")) + plain(cell) for name, cell in cells.items()}

@@ -638,9 +638,7 @@ def test_a_committed_record_that_differs_is_not_shown_and_trained_again_by_a_ful
     frame = trials.run_study(own.train, [own.Config()], page=Page("full"), **arguments)
     assert frame["test_accuracy"][1] > 2
     frame = trials.run_study(own.train, [own.Config()], page=Page("standard"), **arguments)
-    assert (
-        set(frame["budget"]) == {"full"} and frame["test_accuracy"][1] > 2
-    )
+    assert set(frame["budget"]) == {"full"} and frame["test_accuracy"][1] > 2
 
 
 def test_a_spot_check_trains_committed_rows_again(module, capsys):
