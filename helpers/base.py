@@ -59,8 +59,8 @@ def door(package: str, homes: dict[str, str], aliases: dict[str, str] | None = N
 
 
 def data_folder() -> Path:
-    """The folder that is searched for data files first: COURSEWORK_DATA, else ./data."""
-    return Path(os.environ.get("COURSEWORK_DATA") or ROOT / "data").resolve()
+    """The folder that is searched for data files first: COURSEWORK_DATA, also with ~, else ./data."""
+    return Path(os.environ.get("COURSEWORK_DATA") or ROOT / "data").expanduser().resolve()
 
 
 def run_command(command) -> int:

@@ -27,6 +27,7 @@ ANIMALS = ("bird", "cat", "frog")
 def own_folders(tmp_path, monkeypatch):
     """Cache and data folder of this test alone; no network."""
     monkeypatch.setattr(base, "CACHE", tmp_path / "cache")
+    (tmp_path / "data").mkdir()
     monkeypatch.setenv("COURSEWORK_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("COURSEWORK_OFFLINE", "1")
     monkeypatch.delenv("FRESH", raising=False)

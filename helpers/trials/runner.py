@@ -207,7 +207,9 @@ def commit() -> dict:
 
     def git(*words):
         arguments = ["git", "-C", str(base.CHECKOUT), *words]
-        return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            arguments, capture_output=True, encoding="utf-8", errors="replace", check=True
+        ).stdout.strip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != base.CHECKOUT:

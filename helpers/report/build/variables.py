@@ -39,10 +39,12 @@ def read(words: list[str]) -> dict[str, str]:
             raise CourseworkError(f"{word}: expected NAME=VALUE")
     given = dict(word.split("=", 1) for word in words)
     refuse_unknown(given, [*VARIABLES, *OF_OTHERS], "command line", "variable")
+    of_command = set(given)
     given = {name: os.environ.get(name, "") for name in VARIABLES} | given
     given = {name: value for name, value in given.items() if value}
     for name in given.keys() & VARIABLES.keys():
         fits, expected = VARIABLES[name]
         if not fits(given[name]):
-            raise CourseworkError(f"{name}={given[name]}: expected {expected}")
+            origin = "" if name in of_command else f" (from the environment; `unset {name}` there, or give {name}=...)"
+            raise CourseworkError(f"{name}={given[name]}{origin}: expected {expected}")
     return given
