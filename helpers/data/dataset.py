@@ -54,8 +54,9 @@ def _meta(name: str) -> dict:
     """What the cache knows of the data set `name`. Raises CourseworkError when it is not there or damaged."""
     path = base.CACHE / name / "meta.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError):
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        return meta | {"fingerprint": str(meta["fingerprint"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         what = f"no decoded data set {name!r} in {base.CACHE}"
         raise CourseworkError(f"{what}; run helpers.obtain({name!r}) or `make report` first") from None
 

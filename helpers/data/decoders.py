@@ -37,9 +37,7 @@ def verified(path: Path, expected: str) -> bytes:
 
     Raises CourseworkError, naming the file and both hashes, when it is another one.
     """
-    if not path.is_file():  # a pipe would never end
-        raise CourseworkError(f"{path} is no file; replace or remove it, then run again")
-    content, damage = path.read_bytes(), ""
+    content, damage = _content(path), ""
     if path.name.endswith("-ubyte.gz"):  # compared unpacked: distributions pack the same content anew
         try:
             content = gzip.decompress(content)
@@ -53,6 +51,16 @@ def verified(path: Path, expected: str) -> bytes:
             f"found {found}{damage}; replace or remove it, then run again"
         )
     return content
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file. Raises CourseworkError that names what is none, or cannot be read."""
+    if not path.is_file():  # a pipe would never end
+        raise CourseworkError(f"{path} is no file; replace or remove it, then run again")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CourseworkError(f"{path} cannot be read: {error.strerror}; replace it, then run again") from error
 
 
 def parse_idx(content: bytes, path: Path) -> np.ndarray:
@@ -213,7 +221,7 @@ def _files_in(path: Path, expected: str | None):
             name = os.fsencode(file.relative_to(path)).decode("utf-8", "surrogateescape")  # whatever the locale
             yield PurePosixPath(name), file.read_bytes if file.is_file() else None
         return
-    content = verified(path, expected) if expected else path.read_bytes()
+    content = verified(path, expected) if expected else _content(path)
     try:
         with tarfile.open(fileobj=io.BytesIO(content), encoding="utf-8") as tar:
             for member in tar:

@@ -134,7 +134,10 @@ def _download(key: str, recipe: Recipe) -> str:
             try:
                 download(Path(scratch))
                 inside = [replace(place, where=place.where.lstrip("/")) for place in recipe.places]
-                place, files = next((p, f) for p in inside if (f := p.files(Path(scratch))))
+                found = [(place, files) for place in inside if (files := place.files(Path(scratch)))]
+                if not found:
+                    raise CourseworkError("its files are not those that were expected")
+                (place, files), *_ = found
                 decoded = _decoded(recipe, place, files, source)
                 for fact in decoded["files"]:
                     fact["path"] = Path(fact["path"]).name  # the rest of it is gone in a moment
