@@ -5,6 +5,7 @@ Nothing here touches the disk at import time.
 
 import base64
 import contextlib
+import errno
 import hashlib
 import importlib
 import importlib.util
@@ -23,6 +24,7 @@ REPORTS = ROOT / "reports"
 RECORDS = REPORTS / "records"  # what this machine has trained
 PUBLISHED = REPORTS / "published"  # what is committed: records and pages of the full runs
 CACHE = ROOT / "data" / "cache"  # decoded data sets, memory-mapped by every process
+PATIENCE = 5  # seconds of waiting until people are told what for
 
 
 class CourseworkError(Exception):
@@ -99,7 +101,7 @@ def processor() -> tuple[str, list[str]]:
 def write_atomically(path: Path, content: bytes | str) -> Path:
     """Write `content` to `path` through a temporary file beside it: readers see the old file or the new.
 
-    Raises CourseworkError when the disk refuses (full, read-only); nothing half-written stays.
+    Raises CourseworkError when the disk refuses (full, read-only); nothing half-written stays, not even after Ctrl-C.
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
@@ -111,15 +113,44 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes private files; these are for everybody
+        with contextlib.suppress(
+            PermissionError
+        ):  # mkstemp makes private files, these are for everybody; FAT has no modes
+            os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
         raise CourseworkError(
             f"cannot write {path}: {error.strerror}; free some space or check permissions, then run again"
         ) from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)  # still there unless it took its place
     return path
+
+
+def file_lock(path: Path, what: str = ""):
+    """The lock file `path`, held until its `release()`; None where another process holds it and `what` is not given.
+
+    what: what the other process does, told on stderr after PATIENCE s of waiting for it. Where the file system has no
+    locks nothing is locked, and a line says so. Raises OSError where the file cannot be written.
+    """
+    from filelock import FileLock, Timeout  # here: it is slow to load, and few need it
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=PATIENCE if what else 0)
+        except Timeout:
+            if not what:
+                return None
+            print(f"waiting for {path}: another process {what}", file=sys.stderr)
+            lock.acquire()
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        print(f"{path.parent} has no file locks: do not run anything twice at once there", file=sys.stderr)
+    return lock
 
 
 def plain(value):

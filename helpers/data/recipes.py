@@ -15,12 +15,11 @@ from functools import partial
 from os.path import lexists
 from pathlib import Path
 
-from helpers.base import CHECKOUT, CourseworkError
+from helpers.base import CHECKOUT, PATIENCE, CourseworkError
 from helpers.data.decoders import BATCHES, read_batches, read_classes, read_idx
 
 TIMEOUT = 30  # seconds that a step on the network may go on without anything arriving
 LIMIT = 1800  # seconds that it may take altogether
-PATIENCE = 5  # seconds until people are told what is waited for
 
 
 def _run(command: list[str], folder: Path, what: str, stderr=subprocess.STDOUT) -> None:

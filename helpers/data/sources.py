@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from helpers import base
 from helpers.base import CourseworkError
@@ -40,11 +39,13 @@ STANDINS = {"digits28": 28, "digits32": 32}  # side of their images in pixels
 @contextmanager
 def _locked(key: str):
     """Hold the cache entry `key` alone, and clear away what a killed process left behind."""
-    base.CACHE.mkdir(parents=True, exist_ok=True)
-    with FileLock(base.CACHE / f"{key}.lock"):
+    lock = base.file_lock(base.CACHE / f"{key}.lock", "prepares this data set")
+    try:
         for rest in base.CACHE.glob(f".{key}+*"):
             shutil.rmtree(rest, ignore_errors=True)
         yield
+    finally:
+        lock.release()
 
 
 def _stamp(path: Path) -> dict:
