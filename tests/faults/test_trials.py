@@ -1,5 +1,6 @@
 """Trials: full disks, signals, files with wrong types, file systems without locks, scripts without a guard."""
 
+import fcntl
 import json
 import os
 import signal
@@ -322,8 +323,8 @@ def test_a_mid_trial_state_with_wrong_types_is_set_aside(home, monkeypatch, reco
         assert outcome["status"] == "ok", (part, value, outcome["reason"])
         assert {len(column) for column in outcome["history"].values()} == {3}
         tried += 1
-    for state in (b"", b"x" * 999, [], 3, "x", {"parts": 1}, {n: v for n, v in state.items() if n != "random"}):
-        outcome = trained(state)
+    for other in (b"", b"x" * 999, [], 3, "x", {"parts": 1}, {n: v for n, v in state.items() if n != "random"}):
+        outcome = trained(other)
         assert outcome["status"] == "ok" and outcome["history"]["train_loss"] == whole["history"]["train_loss"]
         tried += 1
     record_property("tried", tried)
@@ -373,23 +374,32 @@ def test_without_locks_the_work_goes_on_and_a_line_says_so(home, number):
     assert number == "ENOSYS" or "has no file locks" in done.stderr  # with ENOSYS filelock finds another way
 
 
-@pytest.mark.fault("waits that say nothing")
-def test_a_run_says_what_it_waits_for(home, monkeypatch, capsys):
+@pytest.fixture
+def hold(monkeypatch):
+    """Hold a lock as another process would, for a second; people are told what is waited for before that."""
     monkeypatch.setattr(base, "PATIENCE", 0.3)
-    path = base.RECORDS / ".locks" / f"{records.key(fit_line, Config())}.lock"
-    held = base.file_lock(path)
-    threading.Timer(2, held.release).start()
+
+    def holding(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "w", encoding="utf-8")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        threading.Timer(1.5, file.close).start()
+        return path
+
+    return holding
+
+
+@pytest.mark.fault("waits that say nothing")
+def test_a_run_says_what_it_waits_for(hold, capsys):
+    path = hold(base.RECORDS / ".locks" / f"{records.key(fit_line, Config())}.lock")
     assert trials.run(fit_line, [Config()], study="s", jobs=0)["status"][0] == "ok"
     assert capsys.readouterr().err.startswith(f"waiting for 1 trials of s that another process trains ({path})")
 
 
 @pytest.mark.fault("waits that say nothing")
-def test_a_cache_says_what_it_waits_for(home, monkeypatch, capsys):
-    monkeypatch.setattr(base, "PATIENCE", 0.3)
-    path = home / "a.lock"
-    held = base.file_lock(path)
+def test_a_lock_says_what_it_waits_for(hold, home, capsys):
+    path = hold(home / "a.lock")
     assert base.file_lock(path) is None
-    threading.Timer(1, held.release).start()
     base.file_lock(path, "prepares this").release()
     assert capsys.readouterr().err == f"waiting for {path}: another process prepares this\n"
 
@@ -433,17 +443,17 @@ def test_a_script_with_a_guard_runs(home, name):
 # Trainings that cannot end well
 
 HARD = {
-    "a rate of 1e9": (dict(lr=1e9), "diverged|ok"),
-    "a rate of 1e38": (dict(lr=1e38), "diverged"),
-    "a rate of 1e9, adam": (dict(lr=1e9, optimiser="adam"), "diverged|ok"),
-    "a batch larger than the data": (dict(batch_size=100_000), "ok"),
-    "one example": (dict(train_limit=1), "ok"),
-    "one example, batch norm": (dict(train_limit=1, model="patch_mlp"), "ok|failed"),
-    "one test example": (dict(test_limit=1), "ok"),
-    "batches of one": (dict(batch_size=1, train_limit=3), "ok"),
-    "a model that does not exist": (dict(model="nope"), "failed"),
-    "options that do not exist": (dict(options={"nope": 1}), "failed"),
-    "a network without room": (dict(options={"hidden": [10**12]}), "failed"),
+    "a rate of 1e9": ({"lr": 1e9}, "diverged|ok"),
+    "a rate of 1e38": ({"lr": 1e38}, "diverged"),
+    "a rate of 1e9, adam": ({"lr": 1e9, "optimiser": "adam"}, "diverged|ok"),
+    "a batch larger than the data": ({"batch_size": 100_000}, "ok"),
+    "one example": ({"train_limit": 1}, "ok"),
+    "one example, batch norm": ({"train_limit": 1, "model": "patch_mlp"}, "ok|failed"),
+    "one test example": ({"test_limit": 1}, "ok"),
+    "batches of one": ({"batch_size": 1, "train_limit": 3}, "ok"),
+    "a model that does not exist": ({"model": "nope"}, "failed"),
+    "options that do not exist": ({"options": {"nope": 1}}, "failed"),
+    "a network without room": ({"options": {"hidden": [10**12]}}, "failed"),
 }
 
 
