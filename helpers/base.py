@@ -68,24 +68,56 @@ def data_folder() -> Path:
 def run_command(command) -> int:
     """Call `command`, print what it returns (an int is the exit code instead) and return the exit code.
 
-    A mistake is one line on stderr and 1, Ctrl-C is 130; a reader that has gone away (`| head`) is no mistake.
+    A mistake, and what the system refuses, is one line on stderr and 1; Ctrl-C is 130. A reader that has gone away
+    (`| head`) is no mistake.
     """
+    result = 0
     try:
         result = command()
-        if isinstance(result, int):
-            return result
-        if result:
+        if result and not isinstance(result, int):
             print(result)
         sys.stdout.flush()
+    except BrokenPipeError:
+        silence()
     except CourseworkError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{where}{error.strerror or error}; free some space or check permissions", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still holds goes nowhere
-    return 0
+    return result if isinstance(result, int) else 0
+
+
+def silence() -> None:
+    """Let standard output end in nothing: its reader has gone away, and what Python still holds must go somewhere."""
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping in a YAML file that people edit by hand; {} where the file is absent or empty.
+
+    Raises CourseworkError, with the line, on what is no YAML, no UTF-8 or no mapping.
+    """
+    import yaml  # here: most who need this module read no YAML
+
+    if not path.exists():
+        return {}
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise CourseworkError(f"{path}: not UTF-8; save it with that encoding") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise CourseworkError(f"{where}: {getattr(error, 'problem', None) or error}; mend it there") from None
+    if not isinstance(table, (dict, type(None))):
+        raise CourseworkError(f"{path}: expected names and values (name: value), found {type(table).__name__}")
+    return table or {}
 
 
 def processor() -> tuple[str, list[str]]:
@@ -113,18 +145,18 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(
-            PermissionError
-        ):  # mkstemp makes private files, these are for everybody; FAT has no modes
-            os.chmod(temporary, 0o644)
+        with contextlib.suppress(OSError):  # some file systems know no permissions
+            os.chmod(temporary, 0o644)  # mkstemp makes private files; these are for everybody
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
         raise CourseworkError(
             f"cannot write {path}: {error.strerror}; free some space or check permissions, then run again"
         ) from error
     finally:
         if temporary:
-            Path(temporary).unlink(missing_ok=True)  # still there unless it took its place
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
     return path
 
 
@@ -161,7 +193,7 @@ def plain(value):
         return [plain(item) for item in value]
     if hasattr(value, "tolist"):  # NumPy arrays and scalars, tensors
         return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
+    if (isinstance(value, float) and not math.isfinite(value)) or type(value).__name__ == "NAType":  # pandas' NA
         return None
     if isinstance(value, Path):
         return str(value)

@@ -55,6 +55,67 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         write_atomically(tmp_path / "file" / "below", "content")
 
 
+def test_nothing_stays_of_a_write_that_is_interrupted(tmp_path, monkeypatch):
+    def interrupt(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(base.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "file", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+COMMANDS = {
+    "claims": ["-m", "helpers.claims", "why", "A1"],
+    "trials": ["-m", "helpers.trials", "ls"],
+    "report": ["-m", "helpers.report", "help"],
+    "page check": ["-m", "helpers.report", "check", "README.md"],
+    "lint": ["-m", "helpers.report", "lint-notebooks"],
+}
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_a_reader_that_has_gone_away_is_no_mistake(words):
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("COURSEWORK", "MAKE"))}
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": base.CHECKOUT}
+    with subprocess.Popen([sys.executable, *words], env=ours, **pipe) as process:
+        process.stdout.close()  # before anything was printed
+        assert process.stderr.read() == ""
+    assert process.returncode in (0, 1)  # README.md is no page
+
+
+@pytest.mark.parametrize(("failure", "line"), [
+    (CourseworkError("two\nlines"), "two lines"),
+    (PermissionError(13, "Permission denied", "/some/file"), "/some/file: Permission denied; free some space"),
+    (OSError("odd"), "odd; free some space"),
+])  # fmt: skip
+def test_what_fails_is_one_line(failure, line, capsys):
+    def command():
+        raise failure
+
+    assert base.run_command(command) == 1
+    assert capsys.readouterr().err.startswith(line)
+
+
+YAML = {"a: [1": "line 1", "a:\n\t- 1": "line 2", "a: b: c": "line 1", "- 1": "found list", "words": "found str"}
+
+
+@pytest.mark.parametrize("text", YAML)
+def test_yaml_that_cannot_be_read_is_one_line(text, tmp_path):
+    (tmp_path / "file.yaml").write_text(text)
+    with pytest.raises(CourseworkError, match=YAML[text]) as caught:
+        base.read_yaml(tmp_path / "file.yaml")
+    assert "file.yaml" in str(caught.value)
+
+
+def test_yaml_is_a_mapping_or_nothing(tmp_path):
+    (tmp_path / "latin").write_bytes("a: \xe9".encode("latin-1"))
+    with pytest.raises(CourseworkError, match="not UTF-8"):
+        base.read_yaml(tmp_path / "latin")
+    (tmp_path / "empty").write_text("# nothing\n")
+    assert base.read_yaml(tmp_path / "empty") == base.read_yaml(tmp_path / "absent") == {}
+
+
 def test_json_is_canonical_and_holds_plain_types():
     value = {
         "b": np.float32(0.5), "a": (1, np.int64(2)), "c": np.array([[1.0, np.nan]]), 3: Path("x"), "d": np.bool_(True),

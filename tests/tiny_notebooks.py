@@ -31,7 +31,8 @@ def write_notebook(home: Path, name: str, *code: str, prose: str = "Prose.", **a
     path = home / "notebooks" / f"{name}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(nb, path)
-    (path.parent / "budgets.yaml").write_text("smoke: {all: {epochs: 1}}\nstandard: {all: {epochs: 3}}\n")
+    budgets = [f"{budget}: {{all: {{epochs: {n}}}}}" for budget, n in (("smoke", 1), ("standard", 3), ("full", 9))]
+    (path.parent / "budgets.yaml").write_text("\n".join(budgets) + "\n")
     return path
 
 

@@ -3,7 +3,11 @@
 from helpers.base import door
 
 HOMES = {
-    "claims": "answers beside check_answered Claim denominator judge_all judge_claim load_claims load_results "
-    "printed record_of trail why",
+    "claims": "Claim denominator load_claims printed",
+    "evidence": "answers check_answered load_results record_of sample",
+    "readings": "judge_all judge_claim",
+    "ledger": "beside",
+    "display": "quote show",
+    "trail": "why",
 }
 __getattr__, __all__ = door(__name__, HOMES)

@@ -1,29 +1,84 @@
 """The command line.
 
 python -m helpers.claims why A3            what the verdicts on row A3 stand on
+python -m helpers.claims ledger --csv      the whole ledger, one line a claim
+python -m helpers.claims judge 0.860 --ours 0.8717 0.8734 --metric test_accuracy --network report_a
+                                           a verdict on a number that anyone has, with its reason
 python -m helpers.claims new-study mine    a claims file and a notebook to judge a report of your own
 """
 
 import argparse
 import sys
+from types import SimpleNamespace
 
-from helpers.base import run_command
-from helpers.claims.claims import why
+from helpers.base import CourseworkError, run_command
+from helpers.claims import calibration, judge, ledger, pool, trail
+from helpers.claims.claims import load_claims
+from helpers.claims.evidence import load_results
 from helpers.claims.new_study import new_study
+from helpers.claims.values import printed
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
+    asked = _parser().parse_args(arguments)
+    if asked.action == "why":
+        return run_command(lambda: trail.why(asked.claim, asked.budget))
+    if asked.action == "ledger":
+        return run_command(lambda: show_ledger(asked.budget, asked.csv))
+    if asked.action == "judge":
+        return run_command(lambda: judge_number(asked))
+    return run_command(lambda: "\n".join(f"wrote notebooks/{path.name}" for path in new_study(asked.name)))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m helpers.claims", description="Claims and their verdicts.")
     actions = parser.add_subparsers(dest="action", required=True)
     reasons = actions.add_parser("why", help="what the verdicts on a claim or a row stand on")
     reasons.add_argument("claim", help="an id, e.g. A3, A3.test_accuracy or S-A7")
-    reasons.add_argument("--budget", choices=("smoke", "standard", "full"), help="whose pages; default: the largest")
+    whole = actions.add_parser("ledger", help="all claims with their verdicts, or their counts")
+    whole.add_argument("--csv", action="store_true", help="one line a claim instead of counts")
+    for action in (reasons, whole):
+        action.add_argument("--budget", choices=("smoke", "standard", "full"), help="whose pages; default: the largest")
+    number = actions.add_parser("judge", help="a printed number against values of your own")
+    number.add_argument("printed", help='as printed: 0.860, "90.05 %%" or 20-25')
+    number.add_argument("--ours", type=float, nargs="+", required=True, help="one value a seed")
+    number.add_argument("--metric", default="test_accuracy", help="e.g. test_accuracy, train_loss; default: the first")
+    number.add_argument("--network", help="whose committed trainings lend their deviation: report_a, mlp on cifar10")
+    number.add_argument("--decays", action="store_true", help="the learning rate decays")
+    number.add_argument("--images", type=int, default=10_000, help="size of the evaluation set; default 10000")
+    number.add_argument("--best", action="store_true", help="the printed number is a best one: beaten, it is exceeded")
     actions.add_parser("new-study", help="a claims file and a notebook of your own").add_argument("name")
-    asked = parser.parse_args(arguments)
-    if asked.action == "why":
-        return run_command(lambda: why(asked.claim, asked.budget))
-    return run_command(lambda: "\n".join(f"wrote notebooks/{path.name}" for path in new_study(asked.name)))
+    return parser
+
+
+def show_ledger(budget: str | None, as_csv: bool) -> str:
+    """The ledger of the largest budget whose pages lie here, or of `budget`: as CSV, or its counts."""
+    frame = ledger.judged(load_claims(), load_results(budget or trail.largest_budget()))
+    return ledger.to_csv(frame) if as_csv else ledger.counts(frame).to_string()
+
+
+def judge_number(asked) -> str:
+    """The verdict on `asked.printed`, in words. Raises CourseworkError on a value that is none."""
+    try:
+        printed(asked.printed)
+        if asked.images < 1 or asked.printed == "nan":
+            raise ValueError("give a finite value and at least one image")
+    except ValueError as error:
+        raise CourseworkError(f"judge {asked.printed}: {error}") from error
+    basis = pool.committed()
+    prior = basis.prior_of((asked.metric, asked.network, asked.decays))
+    sample = judge.Sample(key=f"yours.{asked.metric}", values=asked.ours, images=asked.images, prior=prior)
+    verdict = judge.judge_number(SimpleNamespace(value=asked.printed, best=asked.best), sample)
+    lines = [f"{verdict.verdict}: {verdict.reason}"]
+    if prior:
+        deviation = f"{prior.variance**0.5:.2g} from {prior.pooled:g} degrees of freedom"
+        lines.append(f"deviation of {asked.network} from run to run: {deviation}")
+    else:
+        lines.append(f"no committed rows tell the deviation of {asked.network or 'this network'}: your seeds alone")
+    if verdict.half_width is not None and (doubt := calibration.doubt(basis, "number", sample.key, len(asked.ours))):
+        lines.append(f"with care: {doubt}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,268 +1,242 @@
-"""The judge: one claim, the results that test it, a verdict with its reason. Statistics only, no files.
+"""The judge: one claim, the seeds that test it, a verdict with its reason. Statistics only, no files.
 
-A printed number is reproduced when it lies inside the 95 % prediction interval of our seeds, never narrower than
-the test set's own error, plus half a unit of its last digit; not reproduced only when it lies outside and all
-seeds lie on the same side. Results are {key: {value, values, n, seeds, statuses ...}} with full keys.
+A printed number is reproduced when it lies in the 95 % prediction interval of our seeds (see `spread`), plus half a
+unit of its last digit, and the interval is narrow enough to have refuted something; not reproduced when it lies
+outside and all seeds lie on the same side. Shortened trainings and too few seeds say nothing: inconclusive.
 """
 
 import math
-import re
 import statistics
-from decimal import Decimal
+from dataclasses import dataclass
 
-from scipy.special import ndtr, stdtr, stdtrit
+import numpy as np
+from scipy import stats
 
-VERDICTS = ("reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable")
-EVIDENCE = re.compile(r"(\w+\.[\w.]+)(?: ([<>~]) (\w+\.[\w.]+))?")  # a key, or two and how they compare
-PRINTED = re.compile(r"nan|\d+(\.\d+)?(-\d+(\.\d+)?)?( %)?")
-Z, IMAGES = 1.96, 10_000  # of a 95 % interval; test images
+from helpers.claims import spread
+from helpers.claims.spread import is_accuracy, is_difference
+from helpers.claims.values import printed
+
+VERDICTS = (
+    "reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable", "consistent", "inconsistent",
+)  # fmt: skip
 EPOCHS = 3  # a printed epoch is met within so many
-MARGIN = 0.005  # a difference below this counts as none, unless the claim says otherwise
-EARLY = 0.05  # share of the report's training below which a network need not have learnt anything
-CHANCE = 0.12  # ten classes: a last test accuracy below this has learnt nothing
+COARSE = 0.05  # an accuracy's interval that no shift below this would leave reproduces nothing; of a loss, 5 times this
+LEVEL = 0.05
 
 
-def printed(text: str) -> tuple[float, float, float]:
-    """(lowest, highest, half a unit of the last digit) of "0.860", "90.05 %" or "20-25"; nan for "nan".
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What our trials give for one results key, one value a seed; None where a seed has none."""
 
-    Raises ValueError for anything else.
-    """
-    if not isinstance(text, str) or not PRINTED.fullmatch(text):
-        raise ValueError(f"value must be like '0.860', '90.05 %', '20-25' or 'nan', in quotes, not {text!r}")
-    scale = Decimal("0.01" if "%" in text else "1")
-    parts = [Decimal(part) * scale for part in text.strip("% ").split("-")]
-    exponents = [part.as_tuple().exponent for part in parts if part.is_finite()]
-    return float(parts[0]), float(parts[-1]), float(Decimal(10) ** min(exponents, default=0) / 2)
+    key: str
+    values: list
+    share: float = 1.0  # of the report's training
+    statuses: tuple = ()  # "ok", "diverged" of each seed; () where no trial stands behind the values
+    records: tuple = ()
+    seeds: tuple = ()
+    fact: bool = False  # no training behind it: the same every time
+    images: int = spread.IMAGES  # of the evaluation set
+    classes: int = 10
+    prior: spread.Prior | None = None
+    floor: float = 0.0  # scatter of a run's last epochs
+    marks: np.ndarray | None = None  # (runs, images): which test images each run got right
+    ends: tuple = ()  # last test accuracy of each seed, for findings of divergence
 
+    @property
+    def chance(self) -> float:
+        """An accuracy below this has learnt nothing."""
+        return 1.2 / self.classes
 
-def is_difference(key: str) -> bool:
-    """Whether a results key names a difference of accuracies."""
-    return any(word in key for word in ("gap", "volatility", "gain"))
+    def finite(self) -> list[float]:
+        """The values of the seeds that have one."""
+        return [value for value in self.values if value is not None]
 
+    def alive(self, least: float | None = None) -> list[float]:
+        """The finite values; of an accuracy those that reach `least`, chance if not given."""
+        least = self.chance if least is None else least
+        return [value for value in self.finite() if not is_accuracy(self.key) or value >= least]
 
-def is_accuracy(key: str) -> bool:
-    """Whether a results key names a share of correct answers."""
-    return not is_difference(key) and any(word in key.rpartition(".")[2] for word in ("acc", "score"))
+    def interval(self, values: list[float]) -> spread.Interval | None:
+        """The prediction interval of one more run, from these of the sample's values."""
+        return spread.prediction(values, self.key, self.prior, self.images, self.floor)
 
-
-def fixed_error(key: str, mean: float) -> float:
-    """The standard error that 10,000 test images alone give a result.
-
-    An accuracy's is binomial; a difference of two accuracies has twice the variance of one at 0.9; a loss spreads
-    over the images about as widely as its mean; seconds, which no image tells, by a twentieth from run to run.
-    """
-    if key.endswith("seconds"):
-        return abs(mean) / 20
-    if is_difference(key):
-        return math.sqrt(2 * 0.9 * 0.1 / IMAGES)
-    if is_accuracy(key):
-        share = min(max(mean, 1 / IMAGES), 1 - 1 / IMAGES)
-        return math.sqrt(share * (1 - share) / IMAGES)
-    return abs(mean) / math.sqrt(IMAGES)
-
-
-def interval(values: list[float], key: str) -> tuple[float, float]:
-    """(mean, half width) of the 95 % prediction interval for one more run; below 3 values the fixed part alone."""
-    n, mean = len(values), statistics.fmean(values)
-    fixed = Z * fixed_error(key, mean)
-    if n < 3:
-        return mean, fixed
-    return mean, max(stdtrit(n - 1, 0.975) * statistics.stdev(values) * math.sqrt(1 + 1 / n), fixed)
+    def flags(self) -> list[bool]:
+        """Per seed: was it seen? For `diverged`: the status says so, or after a whole training chance."""
+        if not self.key.endswith(".diverged") or not self.statuses:
+            return [bool(value) for value in self.values]
+        ends = self.ends if self.share == 1 and self.ends else (1.0,) * len(self.statuses)
+        lost = [end is None or end < self.chance for end in ends]
+        return [status == "diverged" or end for status, end in zip(self.statuses, lost)]
 
 
-def finite(result: dict) -> list[float]:
-    """The values of the seeds that have one."""
-    return [value for value in result["values"] if value is not None]
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the judge says of a claim under one reading, and the numbers behind it."""
+
+    verdict: str
+    reason: str
+    half_width: float | None = None
+    resolution: float | None = None  # the smallest shift that would have been refuted with 90 % power
+    p: float | None = None  # of evidence as strong against the claim, if it were true; None where nothing was tested
+    gap: float | None = None  # of an order: left less right
 
 
-def trained(result: dict, key: str, least: float = CHANCE) -> list[float]:
-    """The finite values of a result; of an accuracy those that reach `least`."""
-    return [value for value in finite(result) if not is_accuracy(key) or value >= least]
+def inconclusive(reason: str, **about) -> Verdict:
+    return Verdict(verdict="inconclusive", reason=reason, **about)
 
 
-def judge_number(claim, key: str, results: dict, _correct=None) -> tuple[str, str]:
-    """The rule at the head of this file, over the seeds that trained; the others lie below (accuracy) or above (loss).
+def shortened(sample: Sample) -> str:
+    return f"trained to {100 * sample.share:.2g} %: no verdict"
+
+
+def never(count: int, what: str) -> Verdict:
+    """None of `count` seeds shows what one run of the report showed: refuted from 5 on (half of all runs or more)."""
+    p = float(stats.binomtest(0, count, 0.5, alternative="less").pvalue) if count else 1.0
+    verdict = "not reproduced" if p <= LEVEL else "inconclusive"
+    return Verdict(verdict=verdict, reason=f"{what} in none of {count}", p=p)
+
+
+def judge_number(claim, sample: Sample) -> Verdict:
+    """The rule at the head of this file, over the seeds that trained; the others only bar a refutation on their side.
 
     A seed has not trained without a finite value, or with an accuracy at chance where more is printed.
     """
     low, high, half = printed(claim.value)
-    known, total = trained(results[key], key, CHANCE * (high >= CHANCE)), len(results[key]["values"])
-    if not known:
-        verdict = "inconclusive" if is_difference(key) else "not reproduced"
-        return verdict, "no value to compare" if is_difference(key) else f"none of {total} seeds trained"
-    lost, (mean, width) = total - len(known), interval(known, key)
-    seeds = known + [-math.inf if is_accuracy(key) else math.inf] * lost
-    reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(known)}"
-    reason += ", fixed part alone" if len(known) < 3 else ""
+    alive = sample.alive(sample.chance * (high >= sample.chance))
+    total, lost = len(sample.values), len(sample.values) - len(alive)
+    if sample.share < 1:
+        return inconclusive(shortened(sample))
+    if not alive:
+        return inconclusive("no value to compare") if is_difference(sample.key) else never(total, "a training succeeds")
+    interval = sample.interval(alive)
+    if interval is None:
+        return inconclusive(too_few(alive))
+    mean, width, resolution = interval.mean, interval.half, interval.resolution + half
+    p = interval.p(max(low - half - mean, mean - high - half, 0))
+    about = {"half_width": width, "resolution": resolution, "p": p}
+    reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}; refutes shifts from {resolution:.2g} on"
     reason += f"; {lost} of {total} seeds diverged or ended at chance" if lost else ""
     if low - half - width <= mean <= high + half + width:
-        return "reproduced" if 2 * lost < total else "inconclusive", reason
+        limit = 5 * COARSE * abs(mean) if not (is_accuracy(sample.key) or is_difference(sample.key)) else COARSE
+        if 2 * lost >= total or interval.resolution > limit:
+            why = "too coarse" if interval.resolution > limit else "half of the seeds fail"
+            return inconclusive(f"{reason}; {why}", **about)
+        return Verdict(verdict="reproduced", reason=reason, **about)
+    seeds = alive + [-math.inf if is_accuracy(sample.key) else math.inf] * lost
     if min(seeds) <= high and max(seeds) >= low:
-        return "inconclusive", f"{reason}; outside, but not all seeds on one side"
-    return "exceeded" if claim.best and mean > high else "not reproduced", reason
+        return inconclusive(f"{reason}; outside, but not all seeds on one side", **about)
+    verdict = "exceeded" if claim.best and mean > high else "not reproduced"
+    return Verdict(verdict=verdict, reason=reason, **about)
 
 
-def judge_bound(claim, key: str, results: dict, _correct=None) -> tuple[str, str]:
+def too_few(values: list) -> str:
+    return f"{len(values)} run(s): the deviation from run to run is not known"
+
+
+def judge_bound(claim, sample: Sample) -> Verdict:
     """A printed upper bound: reproduced when the whole interval lies below it, not when it lies above."""
-    bound, known = printed(claim.value)[1], finite(results[key])
-    if not known:
-        return "inconclusive", "no seed ended with a finite number"
-    mean, width = interval(known, key)
-    reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(known)}"
+    bound, alive = printed(claim.value)[1], sample.alive()
+    if sample.share < 1:
+        return inconclusive(shortened(sample))
+    if 2 * len(alive) <= len(sample.values):
+        return inconclusive(f"{len(alive)} of {len(sample.values)} seeds trained")
+    interval = sample.interval(alive)
+    if interval is None:
+        return inconclusive(too_few(alive))
+    mean, width = interval.mean, interval.half
+    about = {"half_width": width, "resolution": interval.resolution, "p": interval.p(max(mean - bound, 0))}
+    reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}"
     if mean + width <= bound:
-        return "reproduced", reason
-    return "not reproduced" if mean - width > bound else "inconclusive", reason
+        return Verdict(verdict="reproduced", reason=reason, **about)
+    return Verdict(verdict="not reproduced" if mean - width > bound else "inconclusive", reason=reason, **about)
 
 
-def judge_epoch(claim, key: str, results: dict, _correct=None) -> tuple[str, str]:
-    """By the median epoch of the seeds; a seed in which it never came counts as later than any."""
+def judge_epoch(claim, sample: Sample) -> Verdict:
+    """Within three epochs in more than half of the seeds; a seed in which it never came counts as later than any."""
     low, high, _ = printed(claim.value)
-    seeds = [math.inf if value is None else value for value in results[key]["values"]]
-    middle, never = statistics.median(seeds), seeds.count(math.inf)
-    reason = f"median epoch {middle:g}, n = {len(seeds)}" + (f", never in {never}" if never else "")
-    if low - EPOCHS <= middle <= high + EPOCHS:
-        return "reproduced", reason
-    if results[key]["share"] < 1:
-        return "inconclusive", f"{reason}; the training was shortened"
-    one_side = min(seeds) > high + EPOCHS or max(seeds) < low - EPOCHS
-    return "not reproduced" if one_side else "inconclusive", reason
+    came, total = sample.finite(), len(sample.values)
+    if sample.share < 1:
+        return inconclusive(shortened(sample))
+    if not came:
+        return never(total, "it came")
+    near = sum(low - EPOCHS <= epoch <= high + EPOCHS for epoch in came)
+    reason = f"within {EPOCHS} epochs in {near} of {total}, median {statistics.median(came):g}"
+    interval = sample.interval(came)
+    if interval is None:
+        return inconclusive(f"{reason}; {too_few(came)}")
+    about = {"half_width": interval.half, "resolution": interval.resolution + EPOCHS}
+    p = interval.p(max(low - EPOCHS - interval.mean, interval.mean - high - EPOCHS, 0))
+    if 2 * near > total:
+        return Verdict(verdict="reproduced", reason=reason, p=p, **about)
+    one_side = min(came) > high + EPOCHS or (max(came) < low - EPOCHS and len(came) == total)
+    return Verdict(verdict="not reproduced" if p < LEVEL and one_side else "inconclusive", reason=reason, p=p, **about)
 
 
-def flags(key: str, results: dict) -> list[bool]:
-    """Per seed: was it seen? For `diverged`: the status says so, or the last test accuracy is at chance."""
-    result, stem = results[key], key.removesuffix(".diverged")
-    if stem == key or not result.get("statuses"):
-        return [bool(value) for value in result["values"]]
-    ends = results.get(f"{stem}.test_accuracy", {}).get("values") or [1] * len(result["statuses"])
-    return [status == "diverged" or end is None or end < CHANCE for status, end in zip(result["statuses"], ends)]
+def judge_count(claim, sample: Sample) -> Verdict:
+    """An exact number, a count or a setting: equal to the printed one, to its digits, or not."""
+    low, high, half = printed(claim.value)
+    if sample.share < 1:
+        return inconclusive(shortened(sample))
+    equal = [value is not None and low - half <= value <= high + half for value in sample.values]
+    return _found(equal, sample, f"equal in {sum(equal)} of {len(equal)}")
 
 
-def judge_seen(claim, key: str, results: dict, _correct=None) -> tuple[str, str]:
-    """A yes/no finding: reproduced when at least half of the seeds show it, not reproduced when none does."""
-    seen, result = flags(key, results), results[key]
-    if (
-        result["share"] < EARLY
-        and key.endswith(".diverged")
-        and not any(s[:8] == "diverged" for s in result["statuses"])
-    ):
-        return "inconclusive", "after so little training, chance says nothing about divergence"
-    if not any(seen) and (result["share"] < 1 or not seen):
-        return "inconclusive", "not seen, in a shortened training" if seen else "no training tells"
-    reason = f"seen in {sum(seen)} of {len(seen)}"
-    return "reproduced" if 2 * sum(seen) >= len(seen) else "inconclusive" if any(seen) else "not reproduced", reason
+def judge_seen(claim, sample: Sample) -> Verdict:
+    """A yes/no finding: reproduced when half of the seeds or more show it, not when significantly fewer do.
+
+    A fact of the code, which no training stands behind, is the same every time. Of a printed nan only a loss that is
+    not finite is a sighting: a seed that ends at chance with a finite loss is neither for nor against it.
+    """
+    seen = sample.flags()
+    if claim.value == "nan" and sample.statuses:
+        lost = [status == "diverged" for status in sample.statuses]
+        if sum(lost) < sum(seen) and 2 * sum(lost) < len(lost):
+            return inconclusive(
+                f"nan in {sum(lost)} of {len(lost)}, {sum(seen) - sum(lost)} at chance with a finite loss"
+            )
+        seen = lost
+    return _found(seen, sample, f"seen in {sum(seen)} of {len(seen)}")
 
 
-def judge_time(claim, key: str, results: dict, _correct=None) -> tuple[str, str]:
+def _found(seen: list[bool], sample: Sample, reason: str) -> Verdict:
+    if not seen:
+        return inconclusive("no training tells")
+    if 2 * sum(seen) >= len(seen):
+        return Verdict(verdict="reproduced", reason=reason)
+    if sample.fact:
+        return Verdict(verdict="not reproduced", reason=reason)
+    if sample.share < 1:
+        return inconclusive(f"{reason}; {shortened(sample)}")
+    p = float(stats.binomtest(sum(seen), len(seen), 0.5, alternative="less").pvalue)
+    return Verdict(verdict="not reproduced" if p <= LEVEL else "inconclusive", reason=reason, p=p)
+
+
+def judge_time(claim, sample: Sample) -> Verdict:
     """Speeds and times are never judged: the ratio is given, of seconds as a full training would take them."""
-    shortened = results[key]["share"] if key.endswith("seconds") else 1
-    ratio = (results[key]["value"] or math.nan) / shortened / statistics.fmean(printed(claim.value)[:2])
-    return "not comparable", f"another machine; ours : printed = {ratio:.3g}"
-
-
-def seeds_part(left: dict, right: dict) -> tuple[float, str]:
-    """(half width of the 95 % interval of a difference of means, how): equal seeds are paired, others after Welch."""
-    a, b = finite(left), finite(right)
-    if min(len(a), len(b)) < 3:
-        return 0.0, f"{min(len(a), len(b))} seed(s)"
-    if left.get("seeds") and left["seeds"] == right.get("seeds") and len(a) == len(b) == len(left["seeds"]):
-        spread = statistics.stdev([x - y for x, y in zip(a, b)])
-        return stdtrit(len(a) - 1, 0.975) * spread / math.sqrt(len(a)), f"{len(a)} paired seeds"
-    parts = [statistics.variance(side) / len(side) for side in (a, b)]
-    freedom = sum(parts) ** 2 / max(sum(p * p / (len(s) - 1) for p, s in zip(parts, (a, b))), 1e-300)
-    return stdtrit(max(freedom, 1), 0.975) * math.sqrt(sum(parts)), f"{len(a)} and {len(b)} seeds"
-
-
-def difference(left: str, right: str, results: dict, correct=None) -> tuple[float, float, str]:
-    """(left - right, half width of its 95 % interval, how), over seeds and image by image on the same test images.
-
-    correct(key) -> which test images each run got right, (runs, images), or None. Its mean difference per image is
-    McNemar's paired comparison, for one run or several. Where it is not to be had and seeds are fewer than 3, the
-    fixed part stands in.
-    """
-    a, b = finite(results[left]), finite(results[right])
-    if not a or not b:
-        return math.nan, math.inf, "no finite value"
-    width, how = seeds_part(results[left], results[right])
-    last = all(key.endswith(".test_accuracy") for key in (left, right))
-    marks = [correct(key) if correct and last else None for key in (left, right)]
-    if all(mark is not None for mark in marks) and marks[0].shape[1] == marks[1].shape[1]:
-        per_image = marks[0].mean(0) - marks[1].mean(0)
-        images, how = Z * per_image.std() / math.sqrt(len(per_image)), f"{how}, image by image"
-    else:
-        fixed = [fixed_error(key, statistics.fmean(side)) for key, side in ((left, a), (right, b))]
-        images = 0.0 if min(len(a), len(b)) > 2 else Z * math.hypot(*fixed)
-    return statistics.fmean(a) - statistics.fmean(b), math.hypot(width, images), how
-
-
-def judge_order(claim, text: str, results: dict, correct=None) -> tuple[str, str]:
-    """Reproduced when the order holds significantly; not when the reverse does, or clearly no difference.
-
-    Where the claim names a margin ("much higher"), the difference must exceed it; of a loss, 0.005 means 5 %.
-    """
-    left, sign, right = EVIDENCE.fullmatch(text).groups()
-    gap, width, how = difference(left, right, results, correct)
-    margin = claim.margin or MARGIN
-    margin *= 1 if is_accuracy(left) else 0.05 / MARGIN * abs(results[left]["value"] or 0)
-    reason = f"difference {gap:.4f} ± {width:.4f} over {how}"
-    if math.isnan(gap):
-        return "inconclusive", how
-    apart, none = abs(gap) > width, abs(gap) + width < margin
-    if sign == "~":
-        apart = abs(gap) - width > margin
-        return "reproduced" if none else "not reproduced" if apart else "inconclusive", reason
-    as_said = (gap > 0) == (sign == ">")
-    if apart and as_said and (not claim.margin or abs(gap) > margin):
-        return "reproduced", reason
-    return "not reproduced" if none or (apart and not as_said) else "inconclusive", reason
+    share = sample.share if sample.key.endswith("seconds") else 1
+    ours = statistics.fmean(sample.finite()) if sample.finite() else math.nan
+    ratio = ours / share / statistics.fmean(printed(claim.value)[:2])
+    return Verdict(verdict="not comparable", reason=f"another machine; ours : printed = {ratio:.3g}")
 
 
 JUDGES = {
     "number": judge_number,
     "bound": judge_bound,
     "epoch": judge_epoch,
+    "count": judge_count,
     "diverges": judge_seen,
     "statement": judge_seen,
-    "order": judge_order,
     "time": judge_time,
 }
+KINDS = (*JUDGES, "order", "arithmetic")  # an order: see `orders`; arithmetic: see `values`
 LIMITS = {  # what a verdict does not establish
     "number": "that the same code, data order or machine was behind the printed value",
     "bound": "that no other setting exceeds the bound",
     "epoch": "what happens at that epoch, or why",
+    "count": "that the rest of the code is the same",
     "diverges": "why the printed run diverged: several causes end alike",
     "order": "that the order holds at other sizes, rates or numbers of epochs",
     "statement": "the same of other settings than ours",
     "time": "anything about the printed machine",
+    "arithmetic": "which of the printed values is the slip",
 }
-
-
-def likelihood(claim, text: str, results: dict, correct=None) -> float:
-    """How probable the claim is under one reading: of the printed digits (t), of an epoch, a finding, an order.
-
-    A share of the probability goes to runs that end at chance, by the seeds that did.
-    """
-    if claim.kind in ("diverges", "statement"):
-        seen = flags(text, results)
-        return (sum(seen) + 0.5) / (len(seen) + 1)
-    if claim.kind == "order":
-        left, sign, right = EVIDENCE.fullmatch(text).groups()
-        gap, width, _ = difference(left, right, results, correct)
-        above = float(ndtr(Z * gap / width)) if width and not math.isnan(gap) else 0.5
-        return {">": above, "<": 1 - above, "~": 2 * min(above, 1 - above)}[sign]
-    low, high, half = printed(claim.value)
-    values, low, high = results[text]["values"], low - half, high + half
-    if claim.kind == "bound":
-        low, high = 0.0, high - half
-    if claim.kind == "epoch":
-        near = [v is not None and low - EPOCHS <= v <= high + EPOCHS for v in values]
-        return (sum(near) + 0.5) / (len(near) + 1)
-    known = trained(results[text], text)
-    lost = (len(values) - len(known) + 0.5) / (len(values) + 1)
-    fits = high - low  # nothing known: any accuracy is as probable
-    if known:
-        n, (mean, width) = len(known), interval(known, text)
-        quantile = stdtrit(n - 1, 0.975) if n > 2 else Z
-        area = (lambda x: stdtr(n - 1, x)) if n > 2 else ndtr
-        unit = max(width / quantile, 1e-12)
-        fits = float(area((high - mean) / unit) - area((low - mean) / unit))
-    return (1 - lost) * fits + lost * (low <= 0.1 <= high)

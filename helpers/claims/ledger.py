@@ -1,178 +1,178 @@
-"""The ledger as the summary shows it: one table with filters that need no script, a folded trail in every row."""
+"""The ledger: every claim judged, and every count of it. One source for all pages, the index and the README."""
 
-import html
-import math
-import re
-from types import SimpleNamespace
+import functools
 
-import numpy as np
 import pandas as pd
+from scipy import stats
 
 from helpers import base
-from helpers.claims import claims, judge
+from helpers.claims import calibration, evidence, judge, pool, readings
+from helpers.claims.claims import Claim, load_claims, load_tables, printed
+from helpers.page import markup
 
 NOT_RUN = "not run"
-NO_RESULT = "no result "  # how the judge begins to say so
-KEY = re.compile(r"\{([A-Za-z_][\w.\-]*)(?:%|:[^{}]+)?\}")  # a result in a sentence, as page.fill reads it
-LOOK = """.filters fieldset { border: 0; padding: 0; margin: .3rem 0; } .filters legend { float: left; width: 5rem; }
-.filters label { display: inline-block; margin-right: 1rem; min-height: 24px; }"""
+VERDICTS = (*judge.VERDICTS, NOT_RUN)
+COLUMNS = ("claim", "report", "kind", "verdict", "printed", "value", "half_width", "resolution", "n", "share",
+           "readings", "records")  # fmt: skip  # of the ledger as a file
 
 
 def not_run(results: dict) -> set[str]:
     """Short names of the notebooks that lie in notebooks/ and have left no result, for want of data or of a run."""
     ran = {key.split(".")[0] for key in results}
-    return {claims.short(path.stem) for path in base.NOTEBOOKS.glob("*.ipynb")} - ran
+    return {evidence.short(path.stem) for path in base.NOTEBOOKS.glob("*.ipynb")} - ran
 
 
-def judged(entries: list, results: dict) -> pd.DataFrame:
-    """The ledger by report and verdict; the verdict of claims whose study has left no result is "not run"."""
-    frame = claims.judge_all(entries, results)
-    frame.loc[frame["reason"].str.startswith(NO_RESULT), "verdict"] = NOT_RUN
-    order = frame["verdict"].map([*judge.VERDICTS, NOT_RUN].index)
+def judged(claims: list[Claim], results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:
+    """The ledger by report and verdict; the verdict of claims whose study has left no result is "not run".
+
+    survives: a refutation that Benjamini and Hochberg's procedure keeps, at a false discovery rate of 5 %.
+    """
+    frame = readings.judge_all(claims, results, basis)
+    frame.loc[~frame["answered"], "verdict"] = NOT_RUN
+    frame["home"] = [claim.home() for claim in claims]
+    frame["survives"] = surviving(frame)
+    order = frame["verdict"].map(VERDICTS.index)
     return frame.assign(order=order).sort_values(["report", "order"], kind="stable").drop(columns="order")
 
 
-def counts(frame: pd.DataFrame) -> pd.DataFrame:
-    """Claims by report (rows) and verdict (columns), with a last row for all."""
-    names = [name for name in (*judge.VERDICTS, NOT_RUN) if name != NOT_RUN or (frame["verdict"] == name).any()]
-    table = pd.crosstab(frame["report"], frame["verdict"]).reindex(columns=names, fill_value=0)
-    provisional = (frame["provisional"] != "").groupby(frame["report"]).sum()
-    table = table.assign(claims=table.sum(axis=1), provisional=provisional)
-    return pd.concat([table, table.sum().to_frame("all").T]).rename_axis("report")
+def tested(frame: pd.DataFrame) -> pd.Series:
+    """Which claims stood a statistical test that could have refuted them."""
+    return frame["p"].notna() & frame["verdict"].isin(("reproduced", "exceeded", "not reproduced", "inconclusive"))
+
+
+def surviving(frame: pd.DataFrame) -> pd.Series:
+    """Which refutations survive Benjamini and Hochberg (1995) among all claims tested; facts of the code do."""
+    refuted, tests = frame["verdict"] == "not reproduced", tested(frame)
+    kept = pd.Series(refuted & frame["p"].isna(), index=frame.index)
+    if tests.any():
+        adjusted = stats.false_discovery_control(frame.loc[tests, "p"].astype(float).clip(0, 1))
+        kept.loc[tests] = refuted[tests] & (adjusted <= judge.LEVEL)
+    return kept
+
+
+def count(frame: pd.DataFrame) -> dict[str, float]:
+    """Every count that a page may give: claims, each verdict, tested, expected false refutations, survivors, runs."""
+    found = {"claims": len(frame)}
+    found |= {name.replace(" ", "_"): int((frame["verdict"] == name).sum()) for name in VERDICTS}
+    tests = int(tested(frame).sum())
+    found |= {"tested": tests, "expected_false": judge.LEVEL * tests, "surviving": int(frame["survives"].sum())}
+    decided = frame[frame["verdict"].isin(("reproduced", "exceeded", "not reproduced")) & (frame["n"] > 0)]
+    found["one_run"] = int((decided["n"] == 1).sum())
+    found["shortened"] = int((frame["share"] < 1).sum())
+    return found
+
+
+def counts(frame: pd.DataFrame, by: str = "report") -> pd.DataFrame:
+    """Claims by report, kind, home or n (rows) and verdict (columns), with a last row for all."""
+    table = pd.crosstab(frame[by], frame["verdict"])
+    table = table.reindex(columns=[name for name in VERDICTS if name in table], fill_value=0)
+    table = table.assign(claims=table.sum(axis=1))
+    return pd.concat([table, table.sum().to_frame("all").T]).rename_axis(by)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """The whole ledger as CSV text, one line a claim."""
+    return frame[list(COLUMNS)].to_csv(index=False, lineterminator="\n").rstrip("\n")
+
+
+@functools.lru_cache(maxsize=2)
+def _home(report: str, keys: frozenset) -> tuple[str, tuple[Claim, ...]]:
+    """(the study whose results these keys are, without its name; the claims of `report` at home there)."""
+    claims = [claim for claim in load_claims() if claim.report == report]
+    studies = [key.split(".")[0] for claim in claims for key in claim.needs() if key.partition(".")[2] in keys]
+    study = max(studies, key=studies.count) if studies else ""
+    return study, tuple(claim for claim in claims if claim.home() == study)
+
+
+def page_ledger(report: str, results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:
+    """The lines of `judged` for the claims of a report that are at home on a page, from its own results.
+
+    The keys lack the study's name; it is the one whose evidence they answer most. Claims that lack a result are
+    "not run".
+    """
+    study, claims = _home(report, frozenset(results))
+    if not claims:
+        return pd.DataFrame()
+    values = readings.printed_values(load_claims())
+    named, basis = evidence.answers({study: {"results": results}}), basis or pool.committed()
+    frame = pd.DataFrame([readings.judge_claim(claim, named, basis, values) for claim in claims])
+    frame.loc[~frame["answered"], "verdict"] = NOT_RUN
+    return frame.assign(survives=surviving(frame))
+
+
+def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:
+    """A report's claims that a page's own results (page.results) answer: claim, statement, verdict, printed ..."""
+    columns = ["claim", "statement", "verdict", "printed", "ours", "n", "trained", "resolution"]
+    frame = page_ledger(report, results, basis)
+    if frame.empty:
+        return pd.DataFrame(columns=columns)
+    frame = frame[(frame["verdict"] != NOT_RUN) & (frame["kind"] != "arithmetic") & (frame["n"] > 0)]
+    return frame.assign(
+        verdict=(frame["verdict"] + " " + frame["joined"]).str.strip(),
+        ours=[_ours(line) for line in frame.to_dict("records")],
+        trained=[f"{100 * share:.3g} %" for share in frame["share"]],
+        resolution=[markup.number(value, ".2g") if pd.notna(value) else "" for value in frame["resolution"]],
+    )[columns]
+
+
+def _ours(line: dict) -> str:
+    return line["measured"] + (f" ± {line['half_width']:.2g}" if pd.notna(line["half_width"]) else "")
 
 
 def innocent_causes(report: str, results: dict) -> pd.DataFrame:
     """What may explain, without anybody's fault, the claims of `report` that a page's own results do not reproduce."""
-    known, found = claims.beside(report, results), {}
-    refuted = set(known["claim"][known["verdict"].str.startswith("not reproduced")])
-    for claim in claims.load_claims():
+    frame, causes = page_ledger(report, results), {}
+    refuted = set(frame["claim"][frame["verdict"] == "not reproduced"]) if len(frame) else set()
+    for claim in load_claims():
         for cause in claim.causes if claim.id in refuted else ():
-            found.setdefault(cause, []).append(claim.id)
-    rows = [(cause, ", ".join(ids)) for cause, ids in found.items()]
+            causes.setdefault(cause, []).append(claim.id)
+    rows = [(cause, ", ".join(ids)) for cause, ids in causes.items()]
     return pd.DataFrame(rows, columns=["innocent cause", "may explain"])
 
 
-def tell_result(page, report: str, text: str) -> None:
-    """Publish how a page's own results answer the claims of `report`, and say it, followed by `text`."""
-    verdict = claims.beside(report, page.results)["verdict"].str.removesuffix(" (provisional)")
-    page.publish("verdicts.judged", len(verdict))
-    for name in ("reproduced", "not reproduced"):
-        page.publish(f"verdicts.{name.replace(' ', '_')}", (verdict == name).sum())
+def tell_result(page, report: str, *sentences: str) -> None:
+    """Publish how a page's own results answer the claims of `report`, and say it, followed by `sentences`.
+
+    This is what a page opens with, so nothing shortened stands in it: a sentence is left out where one of its results
+    does not come from trainings in full.
+    """
+    found = count(page_ledger(report, page.results))
+    for name in ("claims", "reproduced", "exceeded", "not_reproduced", "inconclusive", "consistent", "inconsistent"):
+        page.publish(f"verdicts.{name}", found[name])
+    page.publish("verdicts.expected_false", found["expected_false"])
+    named = {text: markup.named_results(text, page.results) for text in sentences}
+    whole = [text for text, keys in named.items() if all(page.results[key]["share"] == 1 for key in keys)]
+    if len(whole) < len(sentences):
+        whole.append("What shortened trainings found stands further down, not here.")
     page.say(
-        "**Result.** Of {verdicts.judged} claims, {verdicts.reproduced} are reproduced and {verdicts.not_reproduced} "
-        f"are not. {text}"
+        "**Result.** Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} "
+        "are not (false by chance at most {verdicts.expected_false:.1f}), {verdicts.inconclusive} stay open; "
+        f"of the printed values {{verdicts.inconsistent}} contradict each other. {' '.join(whole)}"
     )
 
 
-def log_odds(ids: list[str], results: dict) -> float | None:
-    """log10 of the likelihood ratio of the second reading against the first, over the claims `ids` together.
+def log_odds(ids: list[str], results: dict, basis: pool.Basis | None = None) -> float | None:
+    """log10 of the likelihood ratio of the second reading against the first, over the claims `ids` together."""
+    return readings.log_odds([claim for claim in load_claims() if claim.id in ids], results, basis)
 
-    results: {full key: result}; see `judge.likelihood`. None unless all stand on three seeds or more, trained in
-    full: fewer do not tell the spread from run to run.
+
+def ranks(results: dict) -> pd.DataFrame:
+    """Kendall's tau between the printed column of a table and ours, trained in full; "–" where that is not all.
+
+    1: the same order; p is of no relation at all.
     """
-    total, asked = 0.0, [claim for claim in claims.load_claims() if claim.id in ids]
-    found = [results[key] for claim in asked for key in claim.needs()]
-    if any(result["share"] < 1 or result["n"] < 3 for result in found):
-        return None
-    for claim in asked:
-        first, second = (judge.likelihood(claim, text, results) for text in [*claim.evidence.values()][:2])
-        total += math.log10(max(second, 1e-300)) - math.log10(max(first, 1e-300))
-    return total
+    claims, lines = {claim.id: claim for claim in load_claims()}, []
+    for name, ids in load_tables().items():
+        keys = [next(iter(claims[entry].evidence.values())) for entry in ids]
+        whole = all(key in results and results[key]["share"] == 1 and results[key]["value"] is not None for key in keys)
+        line = {"table": name, "rows": len(ids), "tau": None, "p": None, "n": None}
+        if whole:
+            tau = stats.kendalltau([printed(entry) for entry in ids], [results[key]["value"] for key in keys])
+            line |= {"tau": tau.statistic, "p": tau.pvalue, "n": min(results[key]["n"] for key in keys)}
+        lines.append(line)
+    return pd.DataFrame(lines, columns=["table", "rows", "tau", "p", "n"])
 
 
-def calibration(rng: np.random.Generator, results: dict | None = None, cases: int = 400) -> list[dict]:
-    """The judge judged: held-out seeds fed in as claims, as they are and moved by 0.02 either way.
-
-    results: real ones, of which each test accuracy with 4 seeds or more is used, every seed held out once. Beside
-    them about `cases` made-up ones, six seeds together so that five judge: binomial accuracies whose probability
-    itself varies by 0.002 from seed to seed. Returns [{source, cases, reproduced, refuted}], the last two shares.
-    """
-    pools = {"held-out seeds": set(), "made-up seeds": set()}
-    for key, result in (results or {}).items():
-        values = judge.trained(result, key)
-        if key.endswith(".test_accuracy") and len(values) > 3 and result["share"] == 1:
-            pools["held-out seeds"].add(tuple(values))
-    for centre in rng.uniform(0.8, 0.93, -(-cases // 6)):
-        chances = centre + 0.002 * rng.standard_normal(6)
-        pools["made-up seeds"].add(tuple(rng.binomial(judge.IMAGES, chances) / judge.IMAGES))
-    rows = []
-    for source, pool in pools.items():
-        moved = {0.0: [], 0.02: [], -0.02: []}
-        for values in pool:
-            for i, held in enumerate(values):
-                answer = {"k.test_accuracy": {"values": [*values[:i], *values[i + 1 :]]}}
-                for shift, said in moved.items():
-                    claim = SimpleNamespace(value=f"{held + shift:.4f}", best=False)
-                    said.append(judge.judge_number(claim, "k.test_accuracy", answer)[0])
-        if pool:
-            true, false = moved[0.0], moved[0.02] + moved[-0.02]
-            shares = {"reproduced": true.count("reproduced") / len(true)}
-            shares["refuted"] = false.count("not reproduced") / len(false)
-            rows.append({"source": source, "cases": len(true), **shares})
-    return rows
-
-
-def show(frame: pd.DataFrame, entries: list, results: dict) -> None:
-    """Show the ledger: the filters, then the table, whose reasons unfold into trails.
-
-    A row's id is report--verdict--claim; the filters are style sheet rules on it, so that neither the page nor
-    JupyterLab needs a script. A link to #A--reproduced--A1.best leads to that row.
-    """
-    from IPython.display import HTML, Markdown, display
-
-    known, by_id = claims.answers(results), {claim.id: claim for claim in entries}
-    rows = [_row(line, claims.trail(by_id[line["claim"]], known)) for line in frame.to_dict("records")]
-    heads = ("Claim", "Printed", "Ours", "Verdict, and what it stands on")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    caption = "Every claim with its verdict, ordered by report and verdict. The reason unfolds into the trail."
-    display(Markdown(_filters(frame)))
-    display(
-        HTML(f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
-    )
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
-
-
-def _filters(frame: pd.DataFrame) -> str:
-    """Radio buttons for report and verdict, and the rules that hide the rows they leave out; no blank line inside."""
-    rules, fields = [LOOK], []
-    for name, place in (("report", "^"), ("verdict", "*")):
-        labels = [f'<label><input type="radio" name="{name}" id="{name}-all" checked> all</label>']
-        for value, count in frame[name].value_counts(sort=False).items():
-            mark = f"{_slug(value)}--" if name == "report" else f"--{_slug(value)}--"
-            choice = f"{name}-{_slug(value)}"
-            rules.append(f'body:has(#{choice}:checked) tr[id*="--"]:not([id{place}="{mark}"]) {{ display: none; }}')
-            words = f"{html.escape(value)} ({count})"
-            labels.append(f'<label><input type="radio" name="{name}" id="{choice}"> {words}</label>')
-        fields.append(f"<fieldset><legend>{name.capitalize()}</legend>{''.join(labels)}</fieldset>")
-    return f'<div class="filters">{"".join(fields)}<style>{chr(10).join(rules)}</style></div>'
-
-
-def _row(line: dict, trail: list[str]) -> str:
-    """One claim as a table row; the trail's first two lines only repeat it."""
-    said = {name: html.escape(str(value)) for name, value in line.items()}
-    named = "--".join(_slug(line[name]) for name in ("report", "verdict")) + f"--{line['claim']}"
-    steps = [f"readings: {line['readings']}"] * bool(line["readings"]) + [step.strip() for step in trail[2:]]
-    steps = "".join(f"<li>{html.escape(step)}</li>" for step in steps)
-    verdict = f"<b>{said['verdict']}</b>" + (f", {said['provisional']}" if said["provisional"] else "")
-    verdict += f"<details><summary>{said['reason']}</summary><ul>{steps}</ul></details>"
-    cells = "".join(f"<td>{cell}</td>" for cell in (said["printed"], said["measured"], verdict))
-    head = f'<th scope="row"><b>{said["claim"]}</b><br>{said["statement"]}</th>'
-    return f'<tr id="{html.escape(named)}">{head}{cells}</tr>'
-
-
-def quote(page, results: dict, text: str) -> None:
-    """Say `text`, whose {keys} are results of other pages; they are published again here, as they were.
-
-    Where one of them has no result, the sentence is left out and its page named instead.
-    """
-    stems = [re.sub(r"\.(std|n|sum|value|unit)$", "", key) if key not in results else key for key in KEY.findall(text)]
-    missing = {stem.split(".")[0] for stem in stems if stem not in results}
-    if missing:
-        return page.say(f"*Not run: {', '.join(sorted(missing))}.*")
-    for stem in dict.fromkeys(stems):
-        about = {name: results[stem][name] for name in ("unit", "share", "budget", "seeds", "records", "statuses")}
-        page.publish(stem, results[stem]["values"], **about)
-    return page.say(text)
+def calibrated() -> pd.DataFrame:
+    """The calibration table of the committed records (see `calibration.table`)."""
+    return calibration.table(pool.committed())

@@ -1,9 +1,10 @@
 """The course's names with their classic signatures: a notebook written for `import my_utils as mu` (or for d2l, the
 package of Zhang et al., Dive into Deep Learning) runs after `import helpers as mu`.
 
-Mended everywhere: model and batch are moved to one device, chosen when a function is called; evaluation runs without
-gradients and gives every layer its mode back; a loss may average, add or do neither (reduction="none"); a finished
-run is not lost to an assert: a training loss that is not finite is a warning, and nothing else is.
+As in the course, an evaluation of the accuracy, hence train_ch3, train_ch6 and trainf, leaves the network in evaluation
+mode; evaluate_loss and predict_ch3 change no mode. Mended everywhere: model and batch are moved to one device, chosen
+when a function is called; evaluation runs without gradients; a loss may average, add or do neither (reduction="none");
+a finished run is not lost to an assert: a training loss that is not finite is a warning, and nothing else is.
 """
 
 import functools
@@ -11,6 +12,8 @@ import logging
 import sys
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,33 +22,14 @@ from torch.optim import lr_scheduler
 
 from helpers.base import CourseworkError
 from helpers.course.tools import Accumulator, Animator, Timer, show_images
-from helpers.data import sources
 from helpers.data.dataset import Batches, ImageDataset, to_tensor
-from helpers.device import choose
+from helpers.data.recipes import RECIPES
+from helpers.data.sources import obtain
+from helpers.device import choose, keep_freed_memory
 
 d2l = sys.modules["helpers"]  # notebooks say d2l.plt, d2l.Animator ...
 LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 PER_BATCH = (lr_scheduler.OneCycleLR, lr_scheduler.CyclicLR)  # schedulers that step after each batch
-
-# The course's aliases: names of torch, and methods called as functions.
-_TORCH = "abs arange cos cosh exp eye float32 int32 linspace log matmul meshgrid normal ones rand randn sin sinh stack"
-_TORCH += " tanh tensor zeros"
-_METHODS = {"size": "numel", "astype": "type", "transpose": "t", "reduce_sum": "sum", "reduce_mean": "mean"}
-_METHODS |= {"expand_dims": "unsqueeze"} | {name: name for name in ("argmax", "repeat", "reshape", "swapaxes", "to")}
-
-
-def _method(name: str):
-    return lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
-
-
-globals().update({name: getattr(torch, name) for name in _TORCH.split()})
-globals().update({name: _method(method) for name, method in _METHODS.items()})
-concat = torch.cat
-
-
-def numpy(x, *args, **kwargs) -> np.ndarray:
-    """A tensor as an array. Mended: from any device."""
-    return x.detach().cpu().numpy(*args, **kwargs)
 
 
 @functools.cache
@@ -63,13 +47,23 @@ def load_array(data_arrays, batch_size, is_train=True) -> Batches:
     return Batches(torch.utils.data.TensorDataset(*data_arrays), batch_size, shuffle=is_train)
 
 
-def load_data_fashion_mnist(batch_size, resize=None, *, data="auto") -> tuple[Batches, Batches]:
+def _fashion_mnist_recipe():
+    """Where Fashion-MNIST may lie, and last the course's own folder beside that of the notebook."""
+    recipe = RECIPES["fashion_mnist"]
+    folder = Path("../data/FashionMNIST/raw").resolve()
+    remedy = f"put its idx files into {folder}, go online, or ask for small digits in its place with data='standin'"
+    return replace(recipe, places=(*recipe.places, replace(recipe.places[0], where=str(folder))), remedy=remedy)
+
+
+def load_data_fashion_mnist(batch_size, resize=None, *, data="real") -> tuple[Batches, Batches]:
     """Training (shuffled) and test batches: float32 (B, 1, H, W) in [0, 1] and int64 (B,), on the CPU.
 
-    Whole batches cut from one resident array instead of single images collated by four workers. `.dataset.classes`
-    are the class names. Without network and files these are the stand-in's digits, and a warning is logged.
+    Whole batches cut from one resident array instead of single images collated by four workers. `.dataset` has
+    `data`, `targets` and `classes`. The files are looked for in the data folder and in the course's own ../data; data:
+    "real"; "standin", which asks for small digits in their place; "auto", which takes them where nothing else is, and
+    logs a warning. Raises CourseworkError where the data are not to be had.
     """
-    found = sources.obtain("fashion_mnist", data)
+    found = obtain("fashion_mnist", data, recipes={"fashion_mnist": _fashion_mnist_recipe()})
     if found.standin:
         logging.getLogger("helpers").warning("%s: it says nothing about Fashion-MNIST", found.title)
     train = ImageDataset(to_tensor(found.train_images), found.train_labels, resize)
@@ -83,31 +77,6 @@ def get_fashion_mnist_labels(labels) -> list[str]:
     return [LABELS[int(label)] for label in labels]
 
 
-def synthetic_data(w, b, num_examples):
-    """X (n, len(w)) standard normal and y = Xw + b + noise (n, 1), noise of deviation 0.01."""
-    X = torch.normal(0, 1, (num_examples, len(w)))
-    y = torch.matmul(X, w) + b
-    return X, (y + torch.normal(0, 0.01, y.shape)).reshape(-1, 1)
-
-
-def linreg(X, w, b):
-    """Xw + b."""
-    return torch.matmul(X, w) + b
-
-
-def squared_loss(y_hat, y):
-    """Half the squared error of each element."""
-    return (y_hat - y.reshape(y_hat.shape)) ** 2 / 2
-
-
-def sgd(params, lr, batch_size) -> None:
-    """One step of stochastic gradient descent; gradients are sums over the batch, and are set to zero."""
-    with torch.no_grad():
-        for param in params:
-            param -= lr * param.grad / batch_size
-            param.grad.zero_()
-
-
 def accuracy(y_hat, y) -> float:
     """The number of correct predictions. y_hat: scores (B, classes), or labels (B,)."""
     if y_hat.dim() > 1 and y_hat.shape[1] > 1:
@@ -118,14 +87,15 @@ def accuracy(y_hat, y) -> float:
 @contextmanager
 def _evaluating(net):
     """`net` without gradients and in evaluation mode; each of its modules gets its own mode back."""
-    modes = [(module, module.training) for module in net.modules()] if isinstance(net, nn.Module) else []
+    modules = list(net.modules()) if isinstance(net, nn.Module) else []
+    modes = [module.training for module in modules]
     try:
-        if modes:
-            net.eval()
+        for module in modules:
+            module.eval()
         with torch.no_grad():
             yield
     finally:
-        for module, mode in modes:
+        for module, mode in zip(modules, modes):
             module.training = mode
 
 
@@ -140,11 +110,17 @@ def _moved(X, device):
 
 
 def evaluate_accuracy_gpu(net, data_iter, device=None) -> float:
-    """The share of correct predictions on `device`, to which the model moves (default: where it is)."""
-    if device is not None and isinstance(net, nn.Module):
-        net.to(device)
-    device, metric = device or _device(net), Accumulator(2)
-    with _evaluating(net):
+    """The share of correct predictions on `device`, to which the model moves (default: where it is).
+
+    The network is left in evaluation mode.
+    """
+    if isinstance(net, nn.Module):
+        net.eval()
+        if device is not None:
+            net.to(device)
+    device = device or _device(net)
+    metric = Accumulator(2)
+    with torch.no_grad():
         for X, y in data_iter:
             y = y.to(device)
             metric.add(accuracy(net(_moved(X, device)), y), y.numel())
@@ -166,7 +142,8 @@ def evaluate_loss(net, data_iter, loss) -> float:
     metric = Accumulator(2)
     with _evaluating(net):
         for X, y in data_iter:
-            out, y = net(_moved(X, _device(net))), y.to(_device(net))
+            out = net(_moved(X, _device(net)))
+            y = y.to(_device(net))
             y = y.reshape(out.shape) if y.numel() == out.numel() else y
             metric.add(_total(loss, loss(out, y), y.numel()), y.numel())
     return metric[0] / metric[1]
@@ -178,7 +155,7 @@ def _check_outputs(loss, y_hat) -> None:
         _say_once("the network ends in log_softmax and CrossEntropyLoss takes it again: leave it out of the network")
 
 
-def _steps(net, train_iter, loss, updater, metric, after=None):
+def _steps(net, train_iter, loss, updater, metric):
     """One epoch; after each batch `metric` has summed loss, correct predictions and examples.
 
     updater: an optimiser, or a function of the batch size that expects summed gradients (`sgd`).
@@ -225,8 +202,10 @@ def _epochs(num_epochs: int) -> range:
 
 def train_ch3(net, train_iter, test_iter, loss, num_epochs, updater) -> None:
     """Train and plot loss and accuracies. Mended: no asserts at the end, and no limits that hide a loss above 0.9."""
+    epochs = _epochs(num_epochs)
+    keep_freed_memory()
     animator = Animator(xlabel="epoch", legend=["train loss", "train acc", "test acc"])
-    for epoch in _epochs(num_epochs):
+    for epoch in epochs:
         train_metrics = train_epoch_ch3(net, train_iter, loss, updater)
         animator.add(epoch + 1, (*train_metrics, evaluate_accuracy(net, test_iter)))
     _warn_unless_finite(train_metrics[0])
@@ -251,14 +230,18 @@ def trainf(net, train_iter, test_iter, loss, num_epochs, optimizer, device=None,
     drawn after each epoch is not for choosing anything: take a validation part for that.
     """
     _say_once("test accuracy is shown after each epoch: choose epochs and settings on a validation part, not on it")
+    epochs = _epochs(num_epochs)
     device = torch.device(device or choose())
+    keep_freed_memory()
     print("training on", device)
     net.to(device)
     if isinstance(loss, nn.Module):
         loss.to(device)  # class weights
     animator = Animator(xlabel="epoch", xlim=[0, num_epochs], legend=["train loss", "train acc", "test acc"])
-    timer, num_batches, examples = Timer(), len(train_iter), 0
-    for epoch in _epochs(num_epochs):
+    num_batches = len(train_iter)
+    timer = Timer()
+    examples = 0
+    for epoch in epochs:
         metric = Accumulator(3)
         for i, _ in enumerate(_steps(net, train_iter, loss, optimizer, metric)):
             train_l, train_acc = metric[0] / metric[2], metric[1] / metric[2]
@@ -269,8 +252,10 @@ def trainf(net, train_iter, test_iter, loss, num_epochs, optimizer, device=None,
         examples += metric[2]
         test_acc = evaluate_accuracy_gpu(net, test_iter)
         animator.add(epoch + 1, (None, None, test_acc))
-        if scheduler is not None and not isinstance(scheduler, PER_BATCH):
-            scheduler.step(*[train_l] * isinstance(scheduler, lr_scheduler.ReduceLROnPlateau))
+        if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
+            scheduler.step(train_l)
+        elif scheduler is not None and not isinstance(scheduler, PER_BATCH):
+            scheduler.step()
     print(f"loss {train_l:.3f}, train acc {train_acc:.3f}, test acc {test_acc:.3f}")
     print(f"{examples / timer.stop():.1f} examples/sec on {device}")
     _warn_unless_finite(train_l)
@@ -286,5 +271,5 @@ def train_ch6(net, train_iter, test_iter, num_epochs, lr, device=None) -> None:
     for module in net.modules():
         if type(module) in (nn.Linear, nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)
-    optimizer = torch.optim.SGD(net.parameters(), lr=lr)
+    optimizer = torch.optim.SGD(net.parameters(), lr=lr, fused=True)
     trainf(net, train_iter, test_iter, nn.CrossEntropyLoss(), num_epochs, optimizer, device)

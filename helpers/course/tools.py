@@ -9,7 +9,6 @@ import torch
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from helpers.figures.grids import png
 
@@ -71,8 +70,12 @@ def set_figsize(figsize=(3.5, 2.5)) -> None:
 
 
 def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend) -> None:
-    """Labels, limits, scales, legend and grid of `axes`."""
-    axes.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale, xlim=xlim, ylim=ylim)
+    """Labels, limits, scales, legend and grid of `axes`. Mended: a limit of None leaves room for points to come."""
+    axes.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
+    if xlim is not None:
+        axes.set_xlim(xlim)
+    if ylim is not None:
+        axes.set_ylim(ylim)
     if legend:
         axes.legend(legend)
     axes.grid(True)
@@ -111,54 +114,84 @@ def show_images(imgs, num_rows, num_cols, titles=None, scale=1.5):
     return axes.ravel()
 
 
-class Animator:
-    """A plot that grows while a cell runs and stays as one PNG. `add` takes None among the values: no point there.
+def _one_per_line(value, lines):
+    """A number as a list of `lines` equal ones; a sequence as it is."""
+    return list(value) if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) else [value] * lines
 
-    Mended: the course drew the whole figure anew as SVG at each call; this one redraws for at most a twentieth of
-    the time and once more when the cell ends. Outside a notebook it only collects: `fig` and `axes` are matplotlib's.
+
+class Animator:
+    """A plot that grows. `add` takes None among the values: no point there.
+
+    `fig` is pyplot's current figure, in a script until it is closed, in a notebook until the cell ends, so that
+    plt.savefig saves the curve. A notebook shows it while the cell runs and keeps one PNG; `add` in a later cell shows
+    it there. Mended: the course drew the whole figure anew at each call; this one shows it for at most a twentieth of
+    the time, and once more when the cell ends.
     """
 
     def __init__(
         self, xlabel=None, ylabel=None, legend=None, xlim=None, ylim=None, xscale="linear", yscale="linear",
         fmts=FORMATS, nrows=1, ncols=1, figsize=(3.5, 2.5),
     ):  # fmt: skip
-        self.fig = Figure(figsize, 110, layout="constrained")
-        self.axes = self.fig.subplots(nrows, ncols, squeeze=False).ravel()
+        options = {"figsize": figsize, "dpi": 110, "layout": "constrained", "squeeze": False}
+        self.fig, axes = plt.subplots(nrows, ncols, **options)
+        self.axes = axes.ravel()
         self.config_axes = lambda: set_axes(self.axes[0], xlabel, ylabel, xlim, ylim, xscale, yscale, legend)
         self.X, self.Y, self.fmts = None, None, fmts
+        self._lines = []
         self._shell = get_ipython() if getattr(get_ipython(), "kernel", None) else None
-        self._next, self._handle, self._waiting = 0.0, None, False
+        self._handle, self._in_cell, self._shown, self._next = None, False, True, 0.0
 
     def add(self, x, y):
         """One point for each line: `y` a number or one per line, `x` a number or one per line."""
-        y = list(y) if isinstance(y, (list, tuple)) or getattr(y, "ndim", 0) else [y]
-        x = list(x) if isinstance(x, (list, tuple)) or getattr(x, "ndim", 0) else [x] * len(y)
-        self.X, self.Y = self.X or [[] for _ in y], self.Y or [[] for _ in y]
+        y = _one_per_line(y, 1)
+        x = _one_per_line(x, len(y))
+        if self.X is None:
+            self.X, self.Y = [[] for _ in y], [[] for _ in y]
         for line, (a, b) in enumerate(zip(x, y)):
             if a is not None and b is not None:
                 self.X[line].append(float(a))
                 self.Y[line].append(float(b))
-        if self._shell and not self._waiting:
-            self._shell.events.register("post_execute", self._last)
-            self._waiting = True
-        if self._shell and time.perf_counter() >= self._next:
+        self._draw()
+        if self._shell:
+            self._show_while_it_grows()
+
+    def _draw(self):
+        """Bring the lines in `axes[0]` up to date; titles and other additions of the caller stay.
+
+        A line of one point is shown as a dot.
+        """
+        axes = self.axes[0]
+        if not self._lines:
+            self._lines = [axes.plot([], [], fmt)[0] for _, fmt in zip(self.Y, itertools.cycle(self.fmts))]
+            self.config_axes()
+            self._markers = [line.get_marker() for line in self._lines]
+        for line, marker, x, y in zip(self._lines, self._markers, self.X, self.Y):
+            line.set_data(x, y)
+            line.set_marker("o" if len(x) == 1 else marker)
+        axes.relim()
+        axes.autoscale_view()
+
+    def _show_while_it_grows(self):
+        if not self._in_cell:
+            plt.figure(self.fig)  # the current figure again, should an earlier cell have closed it
+            self.fig._ipython_display_ = self._show  # what IPython shows of it at the cell's end is our one PNG
+            self._shell.events.register("post_execute", self._end_of_cell)
+            self._in_cell, self._handle = True, None
+        self._shown = False
+        if time.perf_counter() >= self._next:
             self._show()
 
-    def _last(self):
-        self._shell.events.unregister("post_execute", self._last)
-        self._waiting = False
+    def _end_of_cell(self):
+        self._shell.events.unregister("post_execute", self._end_of_cell)
+        self._in_cell = False
         self._show()
-
-    def draw(self):
-        """Draw all points into `axes[0]`."""
-        self.axes[0].cla()
-        for x, y, fmt in zip(self.X or [], self.Y or [], itertools.cycle(self.fmts)):
-            self.axes[0].plot(x, y, fmt)
-        self.config_axes()
+        del self.fig._ipython_display_
+        plt.close(self.fig)
 
     def _show(self):
+        if self._shown:
+            return
         start = time.perf_counter()
-        self.draw()
         ends = ", ".join(f"{y[-1]:.4g}" for y in self.Y if y)
         alt = f"Lines that grew while the cell ran; last values {ends}."
         shown = {"image/png": b64encode(png(self.fig)).decode(), "text/plain": alt}
@@ -167,4 +200,5 @@ class Animator:
             self._handle = display(shown, display_id=True, **options)
         else:
             self._handle.update(shown, **options)
+        self._shown = True
         self._next = time.perf_counter() + 20 * (time.perf_counter() - start)

@@ -4,6 +4,7 @@
 """
 
 import json
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,18 +117,28 @@ class ImageDataset(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def data(self) -> torch.Tensor:
+        """The pixels as torchvision keeps them: uint8, (N, H, W) where there is one channel."""
+        return self.images.squeeze(1)
+
+    @property
+    def targets(self) -> torch.Tensor:
+        """The labels, int64 (N,)."""
+        return self.labels
+
     def __getitem__(self, index):
         """One example for an integer, a whole batch for a slice or a tensor of indices."""
-        single = isinstance(index, int)
-        images = self.images[[index] if single else index].float().div_(255)
+        single = isinstance(index, numbers.Integral)  # NumPy's integers too
+        images = self.images[[int(index)] if single else index].float().div_(255)
         if self.resize:
             size = (self.resize, self.resize)
             images = torch.nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
         return (images[0], int(self.labels[index])) if single else (images, self.labels[index])
 
 
-class Batches:
-    """A DataLoader's interface (len, iter, next(iter), .dataset, .batch_size) without its cost.
+class Batches(torch.utils.data.DataLoader):
+    """A DataLoader without its cost, for data sets that take a tensor of indices.
 
     Whole batches are cut from one resident array instead of collating single images; the order is drawn anew for
     each pass from PyTorch's global generator, or from `generator`.
@@ -136,11 +147,8 @@ class Batches:
     def __init__(self, dataset, batch_size: int, *, shuffle: bool = False, generator=None):
         if batch_size < 1:
             raise CourseworkError(f"batch_size={batch_size} must be at least 1")
-        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
-        self.generator = generator
-
-    def __len__(self) -> int:
-        return -(-len(self.dataset) // self.batch_size)
+        super().__init__(dataset, batch_size, shuffle=shuffle, generator=generator)
+        self.shuffle = shuffle
 
     def __iter__(self):
         n = len(self.dataset)

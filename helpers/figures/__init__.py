@@ -3,6 +3,7 @@
 from helpers.base import door
 
 HOMES = {
+    "forest_plot": "forest",
     "lines": "bars curves histogram histories labels regression reliability schedule",
     "grids": "architecture confusion Drawing heatmap images patches",
 }

@@ -112,11 +112,13 @@ def patch_mlp(
 
 
 def mlp(
-    *, input_shape=(1, 28, 28), classes=10, widths=(256, 128, 64), dropout=0.0, log_softmax=False, activation="relu"
-) -> nn.Sequential:
+    *, input_shape=(1, 28, 28), classes=10, widths=(256, 128, 64), dropout=0.0, log_softmax=False, activation="relu",
+    outputs=None,
+) -> nn.Sequential:  # fmt: skip
     """Fully connected network on flattened images: report D's net and report E's CIFAR-10 nets.
 
-    dropout: one rate after every hidden layer, or one rate per hidden layer; log_softmax: end in it, as D does.
+    dropout: one rate after every hidden layer, or one rate per hidden layer; log_softmax: end in it, as D does;
+    outputs: logits, where not one a class (report E's third network ends in 128).
     """
     check_choice("activation", activation, ACTIVATIONS)
     rates = tuple(dropout) if isinstance(dropout, (tuple, list)) else (dropout,) * len(widths)
@@ -127,5 +129,5 @@ def mlp(
     for width, rate in zip(widths, rates):
         layers += [nn.Linear(inputs, width), ACTIVATIONS[activation]()] + ([nn.Dropout(rate)] if rate else [])
         inputs = width
-    layers += [nn.Linear(inputs, classes)] + ([nn.LogSoftmax(1)] if log_softmax else [])
+    layers += [nn.Linear(inputs, outputs or classes)] + ([nn.LogSoftmax(1)] if log_softmax else [])
     return nn.Sequential(*layers)

@@ -10,7 +10,6 @@ Numbers in prose come from published results, so that a sentence cannot drift fr
 
 import io
 import os
-import re
 import statistics
 import sys
 import time
@@ -25,6 +24,7 @@ __all__ = ["BANNER", "BUNDLE", "Page", "begin", "check_parameters"]
 
 BUNDLE = "application/vnd.coursework.results+json"
 BANNER = "Stand-in data: no number here says anything about the real data set."
+_outside = {}  # DEVICE and PRECISION as they were before `begin` set them: it may run again with others
 METRICS = ("test_accuracy", "train_accuracy", "train_loss")
 
 
@@ -35,23 +35,28 @@ def begin(notebook: str, namespace: dict) -> "Page":
     Raises CourseworkError on a bad or unknown value.
     """
     values, changed = read_namespace(namespace, notebook)
-    for name in ("device", "precision"):  # trials and their workers read these variables
-        if values.get(name, "auto") != "auto":
-            os.environ[name.upper()] = values[name]
+    for name in ("DEVICE", "PRECISION"):  # trials and their workers read these variables
+        before = _outside.setdefault(name, os.environ.get(name))
+        wanted = values.get(name.lower(), "auto")
+        wanted = before if wanted == "auto" else wanted
+        os.environ.pop(name, None) if wanted is None else os.environ.update({name: wanted})
     return Page(notebook, values, changed)
 
 
 class Page:
     """A notebook's page: parameters as attributes (page.budget, page.lr ...), results, displays.
 
-    The parameter `data` is page.parameters["data"], since page.data(...) notes a data set.
+    One whose name the page needs itself (data, results, table ...) is page.parameters["data"] alone.
     """
 
     def __init__(self, notebook: str, parameters: dict, changed: dict):
         self.notebook, self.parameters, self.changed = notebook, parameters, changed
-        self.results, self._extra, self._data, self._started = {}, {}, [], time.time()
+        self.results = {}
+        self._extra = {}
+        self._data = []
+        self._started = time.time()
         for name, value in parameters.items():
-            if not hasattr(Page, name):
+            if not hasattr(self, name):
                 setattr(self, name, value)
 
     def publish(self, key, values, *, unit="", share=1.0, budget=None, **about):
@@ -62,6 +67,8 @@ class Page:
         values = base.plain(values)
         values = values if isinstance(values, list) else [values]
         finite = [value for value in values if value is not None]
+        if not all(isinstance(value, (int, float)) for value in finite):
+            raise CourseworkError(f"{self.notebook}: publish {key}: expected numbers, not {str(values)[:60]}")
         refuse_unknown(about, ("seeds", "records", "statuses"), f"publish {key}", "keyword")
         self.results[key] = base.plain(
             {
@@ -106,30 +113,37 @@ class Page:
     def fill(self, text: str) -> str:
         """`text` with {key} (mean ± std if n > 1), {key.std}, {key.n}, {key.sum}, {key:.3f}, {key%} filled in.
 
-        A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Where shortened trainings are
-        told beside whole ones, † marks them. Raises CourseworkError on an unknown key.
+        A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Numbers from shortened
+        trainings are marked †, and the text says how short. Raises CourseworkError on an unknown key.
         """
-        told = [self.results[key] for key in re.findall(r"\{([\w.\-]+)", text) if key in self.results]
-        shares = {result["share"] for result in told if result["records"]}
-        short = min(shares, default=1) if len(shares) > 1 and max(shares) == 1 else 0
+        shares = []
+
+        def mark(result):
+            if result["share"] == 1 or not result["records"] or not result["n"]:
+                return ""
+            shares.append(result["share"])
+            return "†"
 
         def written(match):
-            key, form = match[1], (match[2] or "").lstrip(":")
+            key = match[1]
+            form = (match[2] or "").lstrip(":")
             if key is None:
                 return match[0][0]
             stem, _, field = key.rpartition(".")
             if key in self.results:
                 result = self.results[key]
-                mark = "†" if short and result["share"] < 1 and result["n"] else ""
-                return markup.number(result["value"], form, result["std"]) + mark
+                return markup.number(result["value"], form, result["std"]) + mark(result)
             if stem in self.results and field == "sum":
-                return markup.number(sum(filter(None, self.results[stem]["values"])), form)
+                result = self.results[stem]
+                return markup.number(sum(filter(None, result["values"])), form) + mark(result)
             if stem in self.results and field in ("value", "std", "n", "unit"):
                 return markup.number(self.results[stem][field], form)
             return refuse_unknown([key], self.results, self.notebook, "result")
 
-        filled = re.sub(r"\{\{|\}\}|\{([A-Za-z_][\w.\-]*)(%|:[^{}]+)?\}", written, text)
-        return filled + (f" (†: shortened, the least to {100 * short:.2g} % of the training)" if short else "")
+        filled = markup.FIELD.sub(written, text)
+        if not shares:
+            return filled
+        return filled + f" (†: shortened, the least to {100 * min(shares):.2g} % of the training)"
 
     def say(self, text: str) -> None:
         """Show Markdown whose numbers are published results (see `fill`)."""
@@ -142,7 +156,8 @@ class Page:
 
     def show(self, drawing, caption: str) -> None:
         """Show a figures.Drawing and its caption; alt text and data (CSV) travel with the image."""
-        caption, buffer = self.fill(caption), io.BytesIO()
+        caption = self.fill(caption)
+        buffer = io.BytesIO()
         drawing.figure.savefig(buffer, format="png", bbox_inches="tight")
         if "matplotlib.pyplot" in sys.modules:  # a pyplot figure would be shown again by itself
             sys.modules["matplotlib.pyplot"].close(drawing.figure)
@@ -186,7 +201,7 @@ class Page:
             "started": self._started,
             "seconds": time.time() - self._started,
             "used": trials.used() if trials else [],
-            "adopted": trials.adopted() if trials else {},
+            "trials": trials.origins() if trials else {},
             "machine": device.describe() if device else {"python": sys.version.split()[0]},
         }
         _display({BUNDLE: base.plain({**bundle, **self._extra}), "text/plain": ""})

@@ -9,16 +9,19 @@ import contextlib
 import difflib
 import json
 import math
+import operator
 import re
 from pathlib import Path
-
-import yaml
 
 from helpers import base
 from helpers.base import CourseworkError
 
 BUDGETS = ("smoke", "standard", "full")
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
+MOST = 10**9  # of every whole number: seeds are 32 bits, and nothing here is counted further
+OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+OPERATORS |= {ast.Pow: operator.pow, ast.FloorDiv: operator.floordiv}
+UNREADABLE = (ValueError, SyntaxError, TypeError, ArithmeticError, RecursionError, MemoryError)  # of ast, by text
 
 
 def _one_of(pattern: str):
@@ -27,7 +30,7 @@ def _one_of(pattern: str):
 
 
 def _at_least(least: float, names: str) -> dict:
-    return dict.fromkeys(names.split(), (lambda value: value >= least, f"at least {least}"))
+    return dict.fromkeys(names.split(), (lambda value: least <= value <= MOST, f"at least {least}, at most {MOST:,}"))
 
 
 # The bound of each parameter, whichever notebook has it: a test, and what is expected in words.
@@ -62,30 +65,85 @@ def check_value(name: str, kind: str, value, where: str):
 
     None passes: not given. Raises CourseworkError with what was given and what is expected.
     """
-    given = value
+    given = f"{name}={value}"
+    given = given if len(given) < 100 else f"{given[:80]} ..."
+    kind = re.sub(r"\[.*\]|\s*\|\s*None", "", kind)  # list[str] and float | None
     if isinstance(value, str) and kind != "str":
-        with contextlib.suppress(ValueError, SyntaxError):  # refused below as it was given
+        with contextlib.suppress(*UNREADABLE):  # refused below as it was given
             value = ast.literal_eval(value.capitalize() if kind == "bool" else value)
     if value is None:
         return None
     if kind == "float" and type(value) is int:
-        value = float(value)
-    infinite = isinstance(value, float) and not math.isfinite(value)
-    if kind in TYPES and (type(value) is not TYPES[kind] or infinite):
-        raise CourseworkError(f"{where}: {name}={given}: expected a value of type {kind}")
-    test, words = BOUNDS.get(name, (lambda v: True, ""))
-    if not all(test(item) for item in (value if isinstance(value, list) else [value])):
-        raise CourseworkError(f"{where}: {name}={given}: expected {words}")
+        value = float(value) if abs(value) < 2**1000 else math.inf
+    out_of_range = not math.isfinite(value) if type(value) is float else type(value) is int and abs(value) > 2**63
+    if kind in TYPES and (type(value) is not TYPES[kind] or out_of_range):
+        raise CourseworkError(f"{where}: {given}: expected a value of type {kind}")
+    items = value if isinstance(value, list) else [value]
+    if name in BOUNDS and not all(_fits(BOUNDS[name][0], item) for item in items):
+        raise CourseworkError(f"{where}: {given}: expected {BOUNDS[name][1]}")
     return value
 
 
+def _fits(test, item) -> bool:
+    try:
+        return not isinstance(item, bool) and bool(test(item))
+    except TypeError:  # of another type than the bound compares with
+        return False
+
+
+def without_magics(code: str) -> str:
+    """A cell's code as Python alone: IPython's own lines (%, ! and ?) are left out."""
+    return re.sub(r"^\s*[%!?].*$", "", code, flags=re.MULTILINE)
+
+
 def declared(notebook: Path) -> dict[str, tuple[str, object]]:
-    """Parameter -> (annotation, default), read from the cell tagged `parameters`; nothing runs."""
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
-    source = "\n".join("".join(cell["source"]) for cell in tagged)
-    lines = [node for node in ast.parse(source).body if isinstance(node, ast.AnnAssign)]
-    return {n.target.id: (ast.unparse(n.annotation), ast.literal_eval(n.value)) for n in lines}
+    """Parameter -> (annotation, default), read from the cell tagged `parameters`; nothing runs.
+
+    Raises CourseworkError where the file is no notebook, and on a parameter without a plain value.
+    """
+    where = Path(notebook).stem
+    try:
+        cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+        tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
+        source = "\n".join("".join(cell["source"]) for cell in tagged)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise CourseworkError(f"{notebook} is not a notebook: mend it in JupyterLab or remove it") from None
+    try:
+        lines = _annotated(source)
+    except UNREADABLE as error:
+        raise CourseworkError(f"{where}: its parameters cell is no Python: {error}") from None
+    return {line.target.id: (ast.unparse(line.annotation), _default(line, where)) for line in lines}
+
+
+def _annotated(source: str) -> list[ast.AnnAssign]:
+    """The lines `name: type = value` of a cell."""
+    lines = ast.parse(without_magics(source)).body
+    return [line for line in lines if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)]
+
+
+def _default(line: ast.AnnAssign, where: str):
+    name = line.target.id
+    if line.value is None:
+        raise CourseworkError(f"{where}: parameter {name} has no value; give it one, or None for that of the budget")
+    try:
+        return _constant(line.value)
+    except UNREADABLE:
+        words = f"{where}: {name} = {ast.unparse(line.value)}: a parameter's value is a plain number, text or list"
+        raise CourseworkError(words) from None
+
+
+def _constant(node):
+    """The value of a literal, or of arithmetic with numbers such as 10 ** -3."""
+    if not isinstance(node, ast.BinOp):
+        return ast.literal_eval(node)
+    left, right = _constant(node.left), _constant(node.right)
+    if abs(left) > 1e6 or abs(right) > 1e6 or (isinstance(node.op, ast.Pow) and abs(right) > 100):
+        raise ValueError("too large")
+    return OPERATORS.get(type(node.op), _no_operator)(left, right)
+
+
+def _no_operator(left, right):
+    raise ValueError("not arithmetic")
 
 
 def check_parameters(notebook: Path, values: dict) -> dict:
@@ -93,9 +151,10 @@ def check_parameters(notebook: Path, values: dict) -> dict:
 
     Returns the typed values. Raises CourseworkError on an unknown name, a wrong type, a bad value.
     """
-    known, where = declared(notebook), Path(notebook).stem
-    refuse_unknown(values, known, where)
-    return {name: check_value(name, known[name][0], value, where) for name, value in values.items()}
+    where = Path(notebook).stem
+    own = declared(notebook)
+    refuse_unknown(values, own, where)
+    return {name: check_value(name, own[name][0], value, where) for name, value in values.items()}
 
 
 def read_namespace(namespace: dict, notebook: str) -> tuple[dict, dict]:
@@ -106,25 +165,59 @@ def read_namespace(namespace: dict, notebook: str) -> tuple[dict, dict]:
     """
     late = namespace.get("__annotate__")  # Python 3.14 keeps annotations in a function until asked
     annotations = namespace.get("__annotations__") or (late(1) if late else {})
-    kinds = {name: getattr(kind, "__name__", str(kind)) for name, kind in annotations.items()}
-    for cell in namespace.get("In", []):  # papermill only warns about a name that it does not know
-        if cell.startswith("# Parameters"):
-            given = [n.targets[0].id for n in ast.parse(cell).body if isinstance(n, ast.Assign)]
-            refuse_unknown(given, kinds, notebook)
-    values = {n: check_value(n, kind, namespace[n], notebook) for n, kind in kinds.items()}
     path = base.NOTEBOOKS / f"{notebook}.ipynb"
-    defaults = {n: pair[1] for n, pair in declared(path).items()} if path.exists() else values
-    changed = {n: v for n, v in values.items() if n != "budget" and v != defaults.get(n)}
+    defaults = {name: default for name, (_, default) in declared(path).items()} if path.exists() else None
+    names = _parameter_names(namespace.get("In", []), defaults, annotations, notebook)
+    kinds = {name: getattr(annotations[name], "__name__", str(annotations[name])) for name in names}
+    for name in kinds:
+        if name not in namespace:
+            raise CourseworkError(f"{notebook}: parameter {name} has no value; give it one, or None")
+    values = {name: check_value(name, kind, namespace[name], notebook) for name, kind in kinds.items()}
+    before = values if defaults is None else defaults
+    changed = {name: value for name, value in values.items() if name != "budget" and value != before.get(name)}
     return _fill(values, kinds, notebook), changed
+
+
+def _parameter_names(cells: list[str], defaults, annotations: dict, notebook: str) -> list[str]:
+    """The annotated names that are parameters: those of the file, and of the cell as it was run in JupyterLab.
+
+    Other cells may annotate names, too, and have done so where `begin` runs again. Raises CourseworkError on a name
+    that papermill gives and the notebook has not; papermill itself only warns.
+    """
+    names = {*(defaults if cells and defaults else annotations)}
+    given = []
+    for cell in cells:
+        with contextlib.suppress(SyntaxError):
+            shown = {line.target.id for line in _annotated(cell)}
+            names |= shown if "budget" in shown else set()
+            assigned = ast.parse(without_magics(cell)).body if cell.startswith("# Parameters") else []
+            targets = [line.targets[0] for line in assigned if isinstance(line, ast.Assign)]
+            given += [target.id for target in targets if isinstance(target, ast.Name)]
+    accepted = [name for name in annotations if name in names]
+    refuse_unknown([name for name in given if not name.startswith("PAPERMILL_")], accepted, notebook)
+    return accepted
+
+
+def budget_values(budget: str, notebook: str) -> dict:
+    """What budgets.yaml offers a notebook: its own values before those of `all`."""
+    path = base.NOTEBOOKS / "budgets.yaml"
+    chosen = _mapping(base.read_yaml(path).get(budget), path, budget)
+    parts = [_mapping(chosen.get(name), path, f"{budget}, {name}") for name in ("all", notebook)]
+    return parts[0] | parts[1]
+
+
+def _mapping(value, path: Path, where: str) -> dict:
+    if isinstance(value, (dict, type(None))):
+        return value or {}
+    raise CourseworkError(f"{path}, {where}: expected names and values, found {value}")
 
 
 def _fill(values: dict, kinds: dict, notebook: str) -> dict:
     """`values` with each None replaced from budgets.yaml[budget][notebook], else from its `all`."""
-    path, budget = base.NOTEBOOKS / "budgets.yaml", values.get("budget") or "standard"
-    table = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    chosen = table.get(budget) or {}
-    offered = {**(chosen.get("all") or {}), **(chosen.get(notebook) or {})}
-    where, filled = f"notebooks/budgets.yaml, {budget}, {notebook}", dict(values)
+    budget = values.get("budget") or "standard"
+    where = f"notebooks/budgets.yaml, {budget}, {notebook}"
+    offered = budget_values(budget, notebook)
+    filled = dict(values)
     for name in [name for name, value in values.items() if value is None]:
         if name not in offered:
             raise CourseworkError(f"{where}: no value for {name}")

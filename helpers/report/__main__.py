@@ -26,8 +26,12 @@ def build(given: dict[str, str]):
     """The build that the variables ask for."""
     from helpers.report.build.run import Build
 
-    pairs = dict(pair.split("=", 1) for pair in given.get("SET", "").split())
+    pairs = variables.pairs(given.get("SET", ""))
     pairs |= {name.lower(): given[name] for name in ("SEED", "DEVICE") if name in given}
+    if pairs.get("device", "auto") not in ("auto", "cpu"):
+        from helpers import device  # here: loads torch
+
+        device.choose(pairs["device"])  # refused before anything runs
     return Build(
         budget=given.get("BUDGET", "standard"),
         data=given.get("DATA", "auto"),
@@ -62,7 +66,10 @@ def main(arguments: list[str]) -> int:
         raise CourseworkError(f"no pages in {folder} yet: make report BUDGET={folder.name} first")
     index = _module("index")
     writers = {"submission": index.write_submission, "marking-sheet": index.write_marking_sheet}
-    print(os.path.relpath(build(given).index() if verb == "index" else writers[verb](folder)))
+    path = build(given).index() if verb == "index" else writers[verb](folder)
+    print(os.path.relpath(path))
+    if verb == "submission":
+        print(f"SHA-256 {base.sha256(path.read_bytes())}")
     return 0
 
 

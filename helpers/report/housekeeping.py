@@ -9,6 +9,7 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import CourseworkError
+from helpers.report.export.facts import COMPLETE
 
 CODE_KEYS = ("tags", "jupyter")  # metadata of a cell that is kept
 METADATA = {
@@ -29,26 +30,26 @@ def problems(path: Path) -> list[str]:
         nbformat.validate(nb)
     except Exception as error:  # nbformat has many
         return [f"{path.name}: not a valid notebook: {str(error).splitlines()[0]}"]
-    found = []
+    wrong = []
     if nb.metadata.get("kernelspec", {}).get("name") != "python3" or "widgets" in nb.metadata:
-        found.append("its metadata is not that of a clean Python 3 notebook")
+        wrong.append("its metadata is not that of a clean Python 3 notebook")
     ids = [cell.get("id") for cell in json.loads(text)["cells"]]
     if None in ids or len(set(ids)) < len(ids):
-        found.append("cell ids are missing or double")
+        wrong.append("cell ids are missing or double")
     for number, cell in enumerate(nb.cells, 1):
         if cell.get("outputs") or cell.get("execution_count") is not None:
-            found.append(f"cell {number} ({cell.get('id')}) holds an output or an execution count")
+            wrong.append(f"cell {number} ({cell.get('id')}) holds an output or an execution count")
         extra = set(cell.metadata) - set(CODE_KEYS)
         if extra:
-            found.append(f"cell {number} ({cell.get('id')}) holds metadata: {', '.join(sorted(extra))}")
-    return [f"{path.name}: {line}; make clean-notebooks mends it" for line in found]
+            wrong.append(f"cell {number} ({cell.get('id')}) holds metadata: {', '.join(sorted(extra))}")
+    return [f"{path.name}: {line}; make clean-notebooks mends it" for line in wrong]
 
 
 def lint_notebooks() -> int:
     """Print what `problems` finds in notebooks/; the exit code says whether anything was."""
-    found = [line for path in sorted(base.NOTEBOOKS.glob("*.ipynb")) for line in problems(path)]
-    print("\n".join(found) or "The notebooks are clean.")
-    return int(bool(found))
+    wrong = [line for path in sorted(base.NOTEBOOKS.glob("*.ipynb")) for line in problems(path)]
+    print("\n".join(wrong) or "The notebooks are clean.")
+    return int(bool(wrong))
 
 
 def clean_notebooks() -> None:
@@ -56,7 +57,8 @@ def clean_notebooks() -> None:
     import nbformat
 
     for path in sorted(base.NOTEBOOKS.glob("*.ipynb")):
-        nb, seen = nbformat.read(path, as_version=4), set()
+        nb = nbformat.read(path, as_version=4)
+        seen = set()  # ids
         kept = {"coursework": nb.metadata["coursework"]} if "coursework" in nb.metadata else {}
         nb.metadata = nbformat.from_dict(METADATA | kept)
         for number, cell in enumerate(nb.cells, 1):
@@ -87,11 +89,12 @@ def lock() -> None:
 
 def publish() -> None:
     """Copy the complete full-budget pages, their results, the benchmark and the records to reports/published."""
-    from helpers.trials.upkeep import publish as publish_records
+    from helpers.trials.upkeep import copy_to_published
 
-    folder, names = base.REPORTS / "full", []
+    folder = base.REPORTS / "full"
+    names = []
     for path in sorted(folder.glob("*.json")):
-        if json.loads(path.read_text(encoding="utf-8")).get("status") == "complete":
+        if json.loads(path.read_text(encoding="utf-8")).get("status") in COMPLETE:
             names += [path.name, f"{path.stem}.html"]
     if not names:
         raise CourseworkError(f"{folder} has no complete page; run make report BUDGET=full first")
@@ -100,7 +103,7 @@ def publish() -> None:
     if (base.REPORTS / "bench.json").exists():
         base.write_atomically(base.PUBLISHED / "bench.json", (base.REPORTS / "bench.json").read_bytes())
     print(f"{len(names) // 2} pages copied to {base.PUBLISHED}")
-    print(publish_records())
+    print(copy_to_published())
 
 
 def clean() -> None:

@@ -1,22 +1,20 @@
 """What stands around the pages: the index, the marking sheet, and the archive to hand in."""
 
-import hashlib
+import io
 import re
-import shutil
 import zipfile
 from pathlib import Path
 
-import yaml
-
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
+from helpers.claims.judge import VERDICTS
+from helpers.page.markup import read_number
 from helpers.page.page import BANNER
 from helpers.report import check
-from helpers.report.export.facts import data_of, duration, facts, stand_in
+from helpers.report.export.facts import COMPLETE, data_of, duration, facts, stand_in
 from helpers.report.export.seal import gate, seal
 from helpers.report.readback import HEADLINES, evidence, in_words, load_rubric, read_pages, render
 
-VERDICTS = ("reproduced", "exceeded", "not_reproduced", "inconclusive", "not_comparable")  # in the ledger's order
 FIXED = (1980, 1, 1, 0, 0, 0)  # the date of every file in the archive
 
 
@@ -25,7 +23,9 @@ def write_index(folder: Path, states) -> Path:
 
     `states` is what the build knows of each notebook, as export_page takes it (a list, or a dict of them).
     """
-    folder, rubric, read = Path(folder), load_rubric(), read_pages(folder)
+    folder = Path(folder)
+    rubric = load_rubric()
+    read = read_pages(folder)
     states = list(states.values() if isinstance(states, dict) else states)
     pages = {state["notebook"]: {**read.get(state["notebook"], _absent(state)), "run": state} for state in states}
     lines = {name: _line(page, rubric) for name, page in sorted(pages.items())}
@@ -43,17 +43,17 @@ def write_index(folder: Path, states) -> Path:
         "pages": {f"{name}.html": page["examined"]["seal"] for name, page in pages.items() if page["examined"]},
     }
     text = render(
-        "cover.html.j2",
+        "index.html.j2",
         groups=[(*heading, [lines[page] for page in members]) for *heading, members in groups if members],
         items=_facts(states, run),
-        status="complete" if all(state.get("status") == "complete" for state in states) else "",
+        good=all(state.get("status") in COMPLETE for state in states),
         banners=_banners(states, run),
         headline=_headline(rubric, pages),
         ledger=_ledger(pages.get("summary", {})),
         hashes=run["pages"],
         blank=check.BLANK,
     )
-    shutil.copyfile(check.__file__, folder / "check.py")
+    write_atomically(folder / "check.py", Path(check.__file__).read_bytes())
     return write_atomically(folder / "index.html", gate(seal(text, {}, run), "index"))
 
 
@@ -70,6 +70,7 @@ def _line(page, rubric):
         "title": run.get("title") or page["name"],
         "exists": bool(page["text"]),
         "status": run.get("status") or "not known",
+        "good": run.get("status") in COMPLETE,
         "took": duration(run.get("duration_s")),
         "evidence": evidence(page["results"], patterns),
     }
@@ -89,12 +90,12 @@ def _result(pages, key, rubric):
 
 def _headline(rubric, pages):
     """Rows of the headline table: what a report prints, what our trials give, and the difference in points."""
-    path = base.NOTEBOOKS / "claims.yaml"
-    claims = yaml.safe_load(path.read_text(encoding="utf-8"))["claims"] if path.exists() else []
-    claims, rows = {claim["id"]: claim for claim in claims}, []
+    claims = {claim["id"]: claim for claim in base.read_yaml(base.NOTEBOOKS / "claims.yaml").get("claims", [])}
+    rows = []
     for name in rubric["headline"].get("claims", []):
         if name in claims:
-            claim, keys = claims[name], claims[name].get("evidence", "")
+            claim = claims[name]
+            keys = claims[name].get("evidence", "")
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
             who, printed = f"Report {claim['report']}", str(claim["value"])
             rows.append(_row(_result(pages, key, rubric), who, claim["statement"], printed))
@@ -105,27 +106,27 @@ def _headline(rubric, pages):
 
 def _row(answer, who, what, printed):
     result, name = answer
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)( ?%)?", printed)
+    claimed = read_number(printed)
     ours, difference, trained = "not run", "–", "–"
     if result:
         ours = in_words(result)
         trained = f"{round(100 * result.get('share', 1), 1):g} %" if printed else "–"
-        if found and result.get("value") is not None:
-            value = float(found[1]) / (100 if found[2] else 1)
-            difference = f"{100 * (result['value'] - value):+.1f}"
+        if claimed is not None and result.get("value") is not None:
+            difference = f"{100 * (result['value'] - claimed):+.1f}"
     row = {"who": who, "what": what, "printed": printed or "–", "ours": ours, "page": name}
     return row | {"difference": difference, "trained": trained}
 
 
 def _ledger(page):
-    """(verdict, count) from the summary's results claims.<verdict>."""
-    counts = {key[7:]: r["value"] for key, r in page.get("results", {}).items() if key.startswith("claims.")}
-    order = sorted(counts, key=lambda name: VERDICTS.index(name) if name in VERDICTS else len(VERDICTS))
-    return [(name.replace("_", " "), check.shown(counts[name])) for name in order]
+    """(verdict, count) from the summary's results claims.<verdict>, in the ledger's order, and what they stand on."""
+    names = {name: f"claims.{name.replace(' ', '_')}" for name in (*VERDICTS, "not run")}
+    results = page.get("results", {})
+    names |= {"decided on one run": "claims.one_run", "resting on shortened trainings": "claims.shortened"}
+    return [(name, check.shown(results[key]["value"])) for name, key in names.items() if key in results]
 
 
 def _facts(states, run):
-    complete = sum(state.get("status") == "complete" for state in states)
+    complete = sum(state.get("status") in COMPLETE for state in states)
     total = sum(state.get("duration_s") or 0 for state in states)
     last = max((state for state in states if state.get("started")), key=lambda s: str(s["started"]), default={})
     authors = ", ".join(dict.fromkeys(state["author"] for state in states if state.get("author")))
@@ -136,7 +137,7 @@ def _facts(states, run):
 def _banners(states, run):
     lines = []
     for state in states:
-        if state.get("status") != "complete":
+        if state.get("status") not in COMPLETE:
             why = f": {state['reason']}" if state.get("reason") else ""
             lines.append(f"{state.get('title') or state['notebook']} is marked “{state.get('status')}”{why}.")
     if stand_in(run):
@@ -148,13 +149,14 @@ def _banners(states, run):
 
 def write_marking_sheet(folder: Path) -> Path:
     """Write the marking sheet beside `folder`, from its pages and rubric.yaml alone: one page to print and fill in."""
-    folder, tasks = Path(folder), []
+    folder = Path(folder)
+    tasks = []
     pages = read_pages(folder)
     for task in load_rubric()["tasks"]:
         page = pages.get(task["page"])
         links = re.findall(r'<li class="level-2"><a href="(#[^"]+)">(.*?)</a>', page["text"]) if page else []
-        found = evidence(page["results"], task.get("evidence", HEADLINES)) if page else []
-        tasks.append({**task, "links": links, "found": found, "checks": list(_checks(page))})
+        results = evidence(page["results"], task.get("evidence", HEADLINES)) if page else []
+        tasks.append({**task, "links": links, "results": results, "checks": list(_checks(page))})
     if not tasks:
         raise CourseworkError("notebooks/rubric.yaml has no tasks; list them there to make a marking sheet")
     authors = {page["run"].get("author"): None for page in pages.values() if page["run"].get("author")}
@@ -178,7 +180,7 @@ def _checks(page):
 
 
 def write_submission(folder: Path) -> Path:
-    """Pack pages, index, results, notebooks and check.py into submission.zip beside `folder`, and print its hash.
+    """Pack pages, index, results, notebooks and check.py into submission.zip beside `folder`; returns its path.
 
     The same files give the same bytes. Raises CourseworkError when there is no index.
     """
@@ -188,13 +190,10 @@ def write_submission(folder: Path) -> Path:
     files = {f"report/{path.name}": path for kind in ("*.html", "*.json", "check.py") for path in folder.glob(kind)}
     for kind in ("*.ipynb", "*.yaml", "*.csv"):
         files |= {f"notebooks/{path.name}": path for path in base.NOTEBOOKS.glob(kind)}
-    target = folder.parent / "submission.zip"
-    temporary = target.with_name(".submission.zip.part")
-    with zipfile.ZipFile(temporary, "w") as archive:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
         for name, path in sorted(files.items()):
             entry = zipfile.ZipInfo(name, FIXED)
             entry.external_attr, entry.create_system = 0o644 << 16, 3
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
-    temporary.replace(target)
-    print(f"{target}: {len(files)} files\nSHA-256 {hashlib.sha256(target.read_bytes()).hexdigest()}")
-    return target
+    return write_atomically(folder.parent / "submission.zip", packed.getvalue())

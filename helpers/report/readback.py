@@ -4,9 +4,9 @@ import fnmatch
 from pathlib import Path
 
 import jinja2
-import yaml
 
 from helpers import base
+from helpers.base import CourseworkError
 from helpers.page.markup import number
 from helpers.report import check
 
@@ -34,8 +34,14 @@ def read_pages(folder: Path) -> dict[str, dict]:
 def load_rubric() -> dict:
     """notebooks/rubric.yaml: tasks (a list), evidence and headline; empty where the file is absent."""
     path = base.NOTEBOOKS / "rubric.yaml"
-    rubric = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {"tasks": [], "headline": {}, "evidence": {}, **(rubric or {})}
+    rubric = {"tasks": [], "headline": {}, "evidence": {}, **base.read_yaml(path)}
+    for place, task in enumerate(rubric["tasks"], 1):
+        missing = [
+            name for name in ("title", "page", "weight", "asks") if not isinstance(task, dict) or name not in task
+        ]
+        if missing:
+            raise CourseworkError(f"{path}: task {place} has no {missing[0]}; see the file's head")
+    return rubric
 
 
 def render(template: str, **content) -> str:
@@ -45,9 +51,15 @@ def render(template: str, **content) -> str:
 
 
 def evidence(results: dict, patterns=HEADLINES) -> list[tuple[str, str]]:
-    """(name, value in words) of the results that match `patterns`, in their order; else of the first few."""
+    """(name, value in words) of the results that match `patterns`, in their order; else of the first few.
+
+    Where trainings were shortened the words say to how much.
+    """
     keys = dict.fromkeys(key for pattern in patterns for key in fnmatch.filter(sorted(results), pattern))
-    return [(key, in_words(results[key])) for key in list(keys or sorted(results))[:EVIDENCE]]
+    shown = {key: results[key] for key in list(keys or sorted(results))[:EVIDENCE]}
+    shares = {key: result.get("share", 1) for key, result in shown.items()}
+    short = {key: f", {100 * share:.2g} % of the training" if share < 1 else "" for key, share in shares.items()}
+    return [(key, in_words(result) + short[key]) for key, result in shown.items()]
 
 
 def in_words(result: dict) -> str:

@@ -17,9 +17,9 @@ def verify(given: dict) -> int:
 
     The records stay as they are. Raises CourseworkError if there is nothing to verify.
     """
-    known = {r["key"]: (path, r, *made) for path, r, _ in upkeep.everything()
+    candidates = {r["key"]: (path, r, *made) for path, r, _ in upkeep.everything()
              if finished(r) and (made := kinds.remade(r))}  # fmt: skip
-    cheap = sorted(known.values(), key=lambda entry: entry[1]["seconds"])
+    cheap = sorted(candidates.values(), key=lambda entry: entry[1]["seconds"])
     sample = cheap if given.get("ALL") == "1" else upkeep.sample(cheap, SAMPLE)
     if not sample:
         raise CourseworkError("there is no record to verify yet: run make report first")
@@ -27,13 +27,14 @@ def verify(given: dict) -> int:
     for _, record, function, config in sample:
         groups[function, record["study"]].append(Trial(record["key"], config, record["key"]))
     print(f"{'study':12} {'record':20}  {'compared by':11}  {'recorded':>8}  {'again':>8}")
-    same, home = [], base.RECORDS
+    same = []
+    home = base.RECORDS
     with tempfile.TemporaryDirectory() as scratch:
         base.RECORDS = Path(scratch)  # what is trained here replaces nothing
         try:
             for (function, study), wanted in groups.items():
                 again = Runner(function, study, fresh=True).train(wanted, engine.start(), live=False)
-                same += [_print_line(known[key][1], record) for key, record in again.items()]
+                same += [_print_line(candidates[key][1], record) for key, record in again.items()]
         finally:
             base.RECORDS = home
     print(f"{sum(same)} of {len(same)} trials reproduced")
@@ -49,6 +50,7 @@ def _print_line(old: dict, new: dict) -> bool:
     name = next((name for name in names if name.endswith("accuracy")), names[0])
     pair = (old["metrics"][name], new["metrics"].get(name))
     values = "  ".join(f"{'–' if value is None else format(value, '.4f'):>8}" for value in pair)
-    how, verdict = "equal bits" if alike else "closeness", "reproduced" if same else "NOT reproduced"
+    how = "equal bits" if alike else "closeness"
+    verdict = "reproduced" if same else "NOT reproduced"
     print(f"{old['study']:12} {old['key']:20}  {how:11}  {values}  {verdict}")
     return same

@@ -50,12 +50,12 @@ def cut_on_plateau(frame: pd.DataFrame, curve: str, patience: int) -> list[int]:
 
     Better is higher, of a loss lower.
     """
-    found = []
+    cuts_on_plateau = []
     for history in frame["history"]:
         values = np.asarray(history[curve], dtype=float) * (-1 if "loss" in curve else 1)
         cut = int(np.argmax(np.asarray(history["lr"]) < history["lr"].iloc[0]))  # 0: never
-        found.append(int(cut > patience and values[: cut - patience].max() >= values[:cut].max()))
-    return found
+        cuts_on_plateau.append(int(cut > patience and values[: cut - patience].max() >= values[:cut].max()))
+    return cuts_on_plateau
 
 
 def at_epoch(frame: pd.DataFrame, epoch: int, curve: str = "test_accuracy") -> list[float]:

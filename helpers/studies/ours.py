@@ -1,10 +1,13 @@
 """Our own model, defined once for task 4, which trains it, and task 5, which reads the test set with it."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import torch
 
 from helpers import data, networks
+from helpers.training import optimisers
 from helpers.training.classifier import ClassifierConfig
 from helpers.trials import records
 
@@ -30,10 +33,16 @@ MEANING = {  # every hyper-parameter, in the order in which a reader asks for th
     "weight_decay": "pull of the weights towards zero",
     "momentum": "of the optimisers that have one",
     "scheduler": "course of the learning rate over the steps",
+    "clip_norm": "largest norm of the gradient",
+    "patience": "epochs without a better validation loss before it stops",
     "label_smoothing": "share of the target spread over all classes",
     "keep": "epoch whose weights are kept: best on validation accuracy",
+    "precision": "of the products; auto is bfloat16 where the processor has it",
     "seed": "of first weights, order of the images and augmentation",
 }
+# Options of PyTorch's classes that say how and not what is computed, and a schedule's length, which the epochs give.
+PROGRAM = ("maximize", "foreach", "capturable", "differentiable", "fused", "decoupled_weight_decay")
+PROGRAM += ("total_steps", "epochs", "steps_per_epoch", "last_epoch")
 
 
 def our_model(page, dataset) -> ClassifierConfig:
@@ -63,16 +72,33 @@ def our_model(page, dataset) -> ClassifierConfig:
 
 
 def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
-    """Every hyper-parameter of a training: name, value, meaning."""
+    """Every value that decides a training, also the defaults of optimiser and schedule: name, value, meaning."""
     values = {**vars(config), **config.options}
-    rows = [(name, _in_words(values[name]), meaning) for name, meaning in MEANING.items()]
-    return pd.DataFrame(rows, columns=["hyper-parameter", "value", "what it is"])
+    rows = [(name, values[name], meaning) for name, meaning in MEANING.items()]
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    made = optimisers.make_optimisers(network, config)
+    for optimiser in made:
+        held = {name: value for name, value in optimiser.defaults.items() if name not in values}
+        rows += _rows_of(held, f"option of {type(optimiser).__name__}")
+    scheduler = optimisers.make_scheduler(made[0], config, steps_per_epoch=10)
+    parameters = inspect.signature(type(scheduler)).parameters.values() if scheduler else ()
+    held = {one.name: getattr(scheduler, one.name, one.default) for one in parameters if one.default is not one.empty}
+    held |= config.scheduler_options
+    if config.scheduler == "one_cycle" and not held["cycle_momentum"]:
+        held = {name: value for name, value in held.items() if name not in ("base_momentum", "max_momentum")}
+    rows += _rows_of(held, f"option of {config.scheduler}")
+    table = [(name, _in_words(value), meaning) for name, value, meaning in rows]
+    return pd.DataFrame(table, columns=["hyper-parameter", "value", "what it is"])
+
+
+def _rows_of(options: dict, meaning: str) -> list[tuple]:
+    return [(name, value, meaning) for name, value in options.items() if name not in PROGRAM]
 
 
 def _in_words(value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    value = " and ".join(value) if isinstance(value, (tuple, list)) else value
+    value = " and ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
     return "none" if value in (None, "") else str(value)
 
 

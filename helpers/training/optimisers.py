@@ -16,10 +16,28 @@ FUSED = (
     "adamw",
     "adagrad",
 )  # one kernel for all parameters; the others refuse the argument
-PER_EPOCH = {
-    "plateau": torch.optim.lr_scheduler.ReduceLROnPlateau,
-    "multistep": torch.optim.lr_scheduler.MultiStepLR,
-}
+
+
+class Stages(torch.optim.lr_scheduler.MultiStepLR):
+    """PyTorch's MultiStepLR, whose option `momentum` holds from the first milestone on.
+
+    What report E does with a second optimiser; it too starts without a velocity where the first had no momentum.
+    """
+
+    def __init__(self, optimiser, *, momentum: float | None = None, **options):
+        if momentum is not None and "momentum" not in optimiser.defaults:
+            raise CourseworkError(f"scheduler_options: momentum={momentum}, which this optimiser has not; choose sgd")
+        self.momentum = momentum
+        super().__init__(optimiser, **options)
+
+    def step(self, epoch=None):
+        super().step(epoch)
+        if self.momentum is not None and self.last_epoch >= min(self.milestones):
+            for group in self.optimizer.param_groups:
+                group["momentum"] = self.momentum
+
+
+PER_EPOCH = {"plateau": torch.optim.lr_scheduler.ReduceLROnPlateau, "multistep": Stages}
 PER_STEP = ("one_cycle", "cosine", "triangle")
 
 
@@ -60,9 +78,8 @@ def make_scheduler(optimiser, config, steps_per_epoch: int):
         return None
     if name in PER_EPOCH:
         return PER_EPOCH[name](optimiser, **options)
-    if name == "one_cycle":
-        cycles = "betas" in optimiser.defaults or bool(optimiser.defaults.get("momentum"))
-        return schedules.OneCycleLR(optimiser, config.lr, total_steps=steps, **{"cycle_momentum": cycles} | options)
+    if name == "one_cycle":  # the momentum stays as configured unless the options ask for its cycle
+        return schedules.OneCycleLR(optimiser, config.lr, total_steps=steps, **{"cycle_momentum": False} | options)
     if name == "cosine":
         return schedules.CosineAnnealingLR(optimiser, steps, **options)
     if name == "triangle":  # up for `rise` of the steps, then down to `end` of the rate (arXiv 2404.00498)

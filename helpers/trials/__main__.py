@@ -20,7 +20,7 @@ def main(arguments=None) -> int:
     verbs.add_parser("rm", help="remove records").add_argument("--stale", action="store_true", required=True)
     asked = parser.parse_args(arguments)
     verb = {"ls": upkeep.ls, "verify": upkeep.verify, "adopt": upkeep.adopt, "rm": upkeep.rm_stale}.get(asked.verb)
-    return run_command(verb or (lambda: upkeep.publish(asked.checkpoints)))
+    return run_command(verb or (lambda: upkeep.copy_to_published(asked.checkpoints)))
 
 
 if __name__ == "__main__":

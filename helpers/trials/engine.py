@@ -193,7 +193,7 @@ class _Slot:
         self.hang_up()
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
-        self.__init__()
+        self._pool = self._pipe = self._future = None
 
 
 @contextlib.contextmanager
@@ -217,7 +217,10 @@ def _thread_variables(threads: int):
 
 @contextlib.contextmanager
 def _interrupts_blocked():
-    """Processes started in the block never see Ctrl-C; here it takes effect at the block's end."""
+    """Processes started in the block never see Ctrl-C; here it takes effect at the block's end. Not on Windows."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

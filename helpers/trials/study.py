@@ -19,7 +19,7 @@ from helpers.base import CourseworkError
 from helpers.trials import adoption, engine, probe, records
 from helpers.trials.runner import Runner, Trial
 
-_used = {}  # (study, key) -> (checksum, agreement) of the records that this process has shown
+_used = {}  # (study, key) -> (checksum, origin) of the records that this process has shown, see `origins`
 
 
 def run(function, rows, *, study, seeds=None, budget=None, jobs=None, fresh=None, live=False):
@@ -49,7 +49,7 @@ def _lines(function, rows, study, seeds, runner, *, jobs=None, live=False, only_
         _refuse_without_guard(*engine.settings(jobs))
         machine = engine.start(jobs, function.__module__)
         found |= runner.train(list(missing.values()), machine, live, only_adopt)
-    return _frame(study, trials, found, runner.source)
+    return _frame(study, trials, found, runner.source, set(missing))
 
 
 def _refuse_without_guard(address, jobs):
@@ -75,8 +75,8 @@ def run_study(function, rows, *, study, seeds=None, page, reduced: dict):
     """The lines of `run` as far as the budget allows, with the columns share and budget.
 
     page.budget "full": all rows, all seeds. Else a row with at least one record of its full config is recalled, and
-    the others train with the fields of `reduced` (numbers: at most those), on their first seed; share is the part of
-    the full work. "smoke" and FRESH=1 recall nothing.
+    the others train with the fields of `reduced` (numbers: at most those; None: as they are), on their first seed;
+    share is the part of the full work. "smoke" and FRESH=1 recall nothing.
     """
     if page.budget == "full":
         return run(function, rows, study=study, seeds=seeds, budget="full").assign(budget="full")
@@ -128,9 +128,13 @@ def used() -> list[tuple[str, str, str]]:
     return [(*name, checksum) for name, (checksum, _) in sorted(_used.items())]
 
 
-def adopted() -> dict[str, int]:
-    """How many of the records that this process has shown were adopted, by agreement: "equal", "close"."""
-    return dict(Counter(agreement for _, agreement in _used.values() if agreement))
+def origins() -> dict[str, int]:
+    """How many of the records that this process has shown were trained by it, and how many it had from elsewhere.
+
+    "trained": here and now; "from records": trained before by today's code; "adopted, equal" and "adopted, close":
+    by other code, whose probe today's code repeats with equal bits or closely.
+    """
+    return dict(Counter(origin for _, origin in _used.values()))
 
 
 def _trials(function, rows, seeds) -> list[Trial]:
@@ -158,22 +162,24 @@ def _fresh(fresh) -> bool:
 
 
 def _reduced(config, reduced: dict):
-    """`config` with the fields of `reduced`; a number never grows."""
-    values = {}
-    for name, value in reduced.items():
+    """`config` with the fields of `reduced`; a number never grows, and None reduces nothing."""
+    values = {name: value for name, value in reduced.items() if value is not None}
+    for name, value in values.items():
         own = getattr(config, name)
         values[name] = value if own is None or isinstance(own, (bool, str)) else min(own, value)
     return replace(config, **values)
 
 
-def _frame(study, trials, found, source):
+def _frame(study, trials, found, source, asked=frozenset()):
     import pandas as pd
 
     lines = []
     for trial in trials:
         if record := found.get(trial.key):
             agreement = adoption.agreement(record, source)
-            _used[study, trial.key] = record["checksum"], agreement
+            origin = f"adopted, {agreement}" if agreement else "trained" if trial.key in asked else "from records"
+            if _used.get((study, trial.key), ("", ""))[1] != "trained":  # shown again in the same page
+                _used[study, trial.key] = record["checksum"], origin
             line = {"row": trial.row, "seed": trial.config.seed}
             line |= {name: record[name] for name in ("status", "diverged_epoch", "reason")}
             line |= {name: float("nan") if value is None else value for name, value in record["metrics"].items()}

@@ -147,7 +147,7 @@ def sample(entries: list, size: int) -> list:
     return chosen
 
 
-def publish(checkpoints: bool = False) -> str:
+def copy_to_published(checkpoints: bool = False) -> str:
     """Copy finished records of the full budget to the committed ones; weights over 1 MB only if asked."""
     count = 0
     for path, record, source in everything():

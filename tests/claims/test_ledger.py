@@ -1,43 +1,39 @@
-"""The ledger as the summary shows it: what was not run, the filters, quotes from other pages."""
+"""The ledger and every count of it: one source for the pages, the summary, the index and the README."""
 
+import csv
+import io
+import json
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
+from made_up import FREE, claim, result
+from scipy import stats
 
 from helpers import base, claims, page
 from helpers.base import CourseworkError
-from helpers.claims import ledger
+from helpers.claims import calibration, ledger, pool
+from helpers.report import index
 
 ENTRIES = [
-    claims.Claim(id="A1.x", report="A", kind="number", statement="a < b", value="0.860", evidence={"": "study_a.x"}),
-    claims.Claim(id="B1.y", report="B", kind="number", statement="second", value="0.9", evidence={"": "study_b.y"}),
+    claim("number", "study_a.x", id="A1.x", report="A", value="0.860"),
+    claim("number", "study_b.y", id="B1.y", report="B", value="0.9"),
 ]
-
-
-def result(*values, **about):
-    made = {"values": list(values), "value": sum(values) / len(values), "n": len(values), "std": None, "share": 1.0}
-    return made | {"budget": "full", "seeds": None, "records": [], "statuses": [], "unit": "", "standin": False} | about
+STUDIES = {"study_a": "A", "study_b": "B", "study_c": "C", "study_d": "D", "study_e": "E", "study_f": "E"}
 
 
 @pytest.fixture
 def results():
-    return {"study_a.x": result(0.86)}
+    return {"study_a.x": result(0.859, 0.860, 0.861)}
 
 
-@pytest.fixture
-def shown():
-    """What is displayed while a function runs, by kind."""
-    InteractiveShell.instance()
-
-    def run(function, *arguments):
-        with capture_output() as captured:
-            function(*arguments)
-        return [output.data for output in captured.outputs]
-
-    yield run
-    InteractiveShell.clear_instance()
+def answer_all(entries, missing=()):
+    """A made-up result for every key that the claims need: some reproduce, some do not."""
+    rng, made = np.random.default_rng(0), {}
+    for key in sorted({key for entry in entries for key in entry.needs()} - set(missing)):
+        made[key] = result(*rng.normal(0.86, 0.002, 3)) | {"share": float(rng.choice([1, 1, 0.1]))}
+    return made
 
 
 def test_a_study_without_results_was_not_run(tmp_path, monkeypatch, results):
@@ -47,72 +43,195 @@ def test_a_study_without_results_was_not_run(tmp_path, monkeypatch, results):
     waiting = ledger.not_run(results)
     assert waiting == {"study_b"}
     claims.check_answered(ENTRIES, results, unavailable=waiting)
-    frame = ledger.judged(ENTRIES, results)
+    frame = ledger.judged(ENTRIES, results, FREE)
     assert frame["verdict"].tolist() == ["reproduced", "not run"]
-    counts = ledger.counts(frame)
-    assert counts.loc["all", ["reproduced", "not run", "claims"]].tolist() == [1, 1, 2]
+    assert ledger.counts(frame).loc["all", ["reproduced", "not run", "claims"]].tolist() == [1, 1, 2]
+    assert ledger.count(frame)["not_run"] == 1
 
 
-def test_a_study_that_ran_must_answer_its_claims(tmp_path, monkeypatch, results):
+@pytest.mark.parametrize("ran", [{"study_b.other": result(1)}, {}])
+def test_a_study_that_ran_or_whose_notebook_is_gone_must_answer_its_claims(tmp_path, monkeypatch, results, ran):
     monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
-    (tmp_path / "study_b_deep_patch_mlp.ipynb").touch()
-    ran = results | {"study_b.other": result(1)}
+    if ran:
+        (tmp_path / "study_b_deep_patch_mlp.ipynb").touch()
     with pytest.raises(CourseworkError, match=r"claim B1\.y: no result study_b\.y"):
-        claims.check_answered(ENTRIES, ran, unavailable=ledger.not_run(ran))
-
-
-def test_a_study_whose_notebook_is_gone_must_answer_its_claims(tmp_path, monkeypatch, results):
-    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
-    with pytest.raises(CourseworkError, match=r"claim B1\.y"):
-        claims.check_answered(ENTRIES, results, unavailable=ledger.not_run(results))
-
-
-def test_filters_name_the_rows_that_they_leave(results, shown):
-    frame = ledger.judged(ENTRIES, results)
-    filters, table = shown(ledger.show, frame, ENTRIES, results)
-    filters, table = filters["text/markdown"], table["text/html"]
-    assert "\n\n" not in filters  # Markdown would end the block there
-    assert re.findall(r'tr id="([^"]+)"', table) == ["A--reproduced--A1.x", "B--not-run--B1.y"]
-    for mark in ('[id^="A--"]', '[id^="B--"]', '[id*="--reproduced--"]', '[id*="--not-run--"]'):
-        assert mark in filters
-    assert "a &lt; b" in table and "<li>evidence: study_a.x</li>" in table
-
-
-def test_a_quote_is_published_again_as_it_was(results, shown):
-    here = page.Page("summary", {"budget": "smoke"}, {})
-    results["study_a.x"] |= {"share": 0.5, "records": ["abc"]}
-    said = shown(ledger.quote, here, results, "Ours: {study_a.x:.3f} (n = {study_a.x.n}).")
-    assert said[0]["text/markdown"] == "Ours: 0.860 (n = 1)."
-    again = here.results["study_a.x"]
-    assert (again["share"], again["budget"], again["records"]) == (0.5, "full", ["abc"])
-
-
-def test_a_quote_of_what_was_not_run_says_so(results, shown):
-    here = page.Page("summary", {"budget": "smoke"}, {})
-    said = shown(ledger.quote, here, results, "{study_a.x} and {study_b.y.std} and {study_c.z%}")
-    assert said[0]["text/markdown"] == "*Not run: study_b, study_c.*" and not here.results
+        claims.check_answered(ENTRIES, results | ran, unavailable=ledger.not_run(results | ran))
 
 
 def test_the_committed_notebooks_go_by_their_short_names():
     assert {"study_a", "task5", "summary"} <= ledger.not_run({})
 
 
-def test_the_result_and_innocent_causes_of_a_page(shown):
-    a_page = page.Page("study_a_sgd_sweep", {"budget": "full"}, {})
-    a_page.publish("a3.test_accuracy", [0.826, 0.827, 0.825])  # as printed
-    a_page.publish("a4.test_accuracy", [0.700, 0.701, 0.699])
-    [said] = shown(ledger.tell_result, a_page, "A", "And {a4.test_accuracy:.2f}.")
-    assert said["text/markdown"] == "**Result.** Of 4 claims, 2 are reproduced and 2 are not. And 0.70."
-    judged = {key: a_page.results[f"verdicts.{key}"]["value"] for key in ("judged", "reproduced", "not_reproduced")}
-    assert judged == {"judged": 4, "reproduced": 2, "not_reproduced": 2}
-    causes = ledger.innocent_causes("A", a_page.results)
+def test_every_claim_is_judged():
+    entries = claims.load_claims()
+    frame = ledger.judged(entries, answer_all(entries), FREE)
+    assert len(frame) == len(entries) and set(frame["verdict"]) <= set(ledger.VERDICTS)
+    assert not frame.loc[frame["share"] < 1, "verdict"].isin(["not reproduced", "exceeded"]).any()
+
+
+def test_refutations_survive_as_benjamini_and_hochberg_have_it():
+    rows = [(0.001, "not reproduced"), (0.03, "not reproduced"), (0.5, "reproduced"), (0.9, "inconclusive"),
+            (None, "not reproduced"), (None, "not comparable")]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["p", "verdict"]).assign(n=3, share=1.0)
+    kept = ledger.surviving(frame)
+    assert kept.tolist() == [True, False, False, False, True, False]  # 0.03 * 4 / 2 is above 0.05; the fifth is a fact
+    assert stats.false_discovery_control([0.001, 0.03, 0.5, 0.9])[1] > 0.05
+    found = ledger.count(frame.assign(survives=kept))
+    assert (found["tested"], found["expected_false"], found["surviving"]) == (4, pytest.approx(0.2), 2)
+
+
+def test_the_whole_ledger_is_one_line_a_claim(results):
+    text = ledger.to_csv(ledger.judged(ENTRIES, results | {"study_b.y": result(0.5, share=0.1)}, FREE))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0]) == list(ledger.COLUMNS) and [row["claim"] for row in rows] == ["A1.x", "B1.y"]
+    assert float(rows[0]["value"]) == pytest.approx(0.86) and float(rows[0]["half_width"]) > 0
+    assert rows[1]["share"] == "0.1" and rows[1]["half_width"] == ""
+
+
+# -- one source for every count -------------------------------------------------------------------
+
+
+@pytest.fixture
+def everywhere(monkeypatch):
+    """(summary's ledger, page -> its own ledger) of made-up results of all studies."""
+    monkeypatch.setattr(pool, "committed", lambda: FREE)
+    entries = claims.load_claims()
+    results = answer_all(entries)
+    own = {}
+    for study, report in STUDIES.items():
+        mine = {key.partition(".")[2]: value for key, value in results.items() if key.startswith(f"{study}.")}
+        own[study] = (report, mine, ledger.page_ledger(report, mine))
+    return ledger.judged(entries, results), own
+
+
+def test_pages_and_summary_count_alike(everywhere):
+    summary, own = everywhere
+    homes = ledger.counts(summary, "home")
+    for study, (_, _, frame) in own.items():
+        mine, there = ledger.count(frame), summary[summary["home"] == study]
+        assert len(frame) == homes.loc[study, "claims"] > 20
+        for name in ledger.VERDICTS:
+            assert mine[name.replace(" ", "_")] == (homes.loc[study, name] if name in homes else 0), (study, name)
+        assert mine["shortened"] == (there["share"] < 1).sum()
+        told = dict(zip(frame["claim"], frame["verdict"]))
+        assert told == dict(zip(there["claim"], there["verdict"]))
+    elsewhere = len(summary) - sum(len(frame) for _, _, frame in own.values())
+    assert elsewhere == (summary["home"] == "summary").sum() >= 1
+    assert ledger.counts(summary).loc["all", "claims"] == ledger.count(summary)["claims"] == len(claims.load_claims())
+
+
+def test_the_page_says_and_publishes_these_counts(everywhere, shown):
+    report, mine, frame = everywhere[1]["study_a"]
+    here = page.Page("study_a_sgd_sweep", {"budget": "full"}, {})
+    here.results |= mine
+    [said] = shown(ledger.tell_result, here, report, "More.")
+    found = ledger.count(frame)
+    for name in ("claims", "reproduced", "not_reproduced", "inconclusive", "inconsistent", "expected_false"):
+        assert here.results[f"verdicts.{name}"]["value"] == found[name]
+    assert f"Of {found['claims']} claims, {found['reproduced']} are reproduced" in said["text/markdown"]
+    assert said["text/markdown"].endswith("More.")
+
+
+def test_the_index_shows_the_summarys_counts_in_the_ledgers_order(everywhere):
+    found = ledger.count(everywhere[0])
+    published = {f"claims.{name}": {"value": value} for name, value in found.items() if name != "not_run" or value}
+    shown = dict(index._ledger({"results": published}))
+    assert list(shown) == [*ledger.VERDICTS[:-1], "decided on one run", "resting on shortened trainings"]
+    assert [*shown.values()] == [
+        str(found[n.replace(" ", "_")]) for n in (*ledger.VERDICTS[:-1], "one_run", "shortened")
+    ]
+
+
+def test_no_count_of_verdicts_is_written_into_text():
+    """README and notebooks give counts only as results; a count written down goes stale."""
+    for path in (base.CHECKOUT / "README.md", *sorted((base.CHECKOUT / "notebooks").glob("*.ipynb"))):
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+        for word in ("claims", "reproduced", "refuted", "refutations", "inconclusive", "verdicts"):
+            assert not [w for w in text.split(word)[:-1] if w.rstrip()[-1:].isdigit()], (path.name, word)
+
+
+def test_the_readmes_numbers_are_those_of_the_records():
+    text = (base.CHECKOUT / "README.md").read_text(encoding="utf-8")
+    came_out = text.split("What came out")[1].split("## ")[0]
+    known = set()
+    for path in (base.CHECKOUT / "reports/published/records").glob("study_[ab]/*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        ends = [record["metrics"].get("test_accuracy"), max(record["history"].get("test_accuracy") or [0])]
+        known |= {f"{value:.{digits}f}" for value in ends if value for digits in (3, 4)}
+    numbers = re.findall(r"0\.\d{3,4}(?!\d)(?! printed)", came_out)
+    assert len(numbers) >= 3 and set(numbers) <= known
+
+
+def test_false_sentences_are_gone():
+    text = (base.CHECKOUT / "notebooks" / "summary.ipynb").read_text(encoding="utf-8")
+    for sentence in ("names it first", "most differences have an innocent cause", "provisional"):
+        assert sentence not in text
+
+
+# -- what a study's page asks ---------------------------------------------------------------------
+
+
+def test_a_page_sees_its_own_claims_beside_its_results():
+    frame = ledger.beside("A", {"a3.test_accuracy": result(0.828, 0.826, 0.824), "unasked": result(1)}, FREE)
+    assert set(frame["claim"]) == {"A3.test_accuracy", "A3.evaluated"}
+    assert set(frame["verdict"]) == {"reproduced"} and set(frame["n"]) == {3}
+    assert frame["ours"].iloc[0].startswith("0.826 ± 0.0099")
+    short = ledger.beside("A", {"a3.test_accuracy": result(0.5, share=0.1)}, FREE)
+    assert set(short["verdict"]) == {"inconclusive"} and set(short["trained"]) == {"10 %"}
+    standin = ledger.beside("A", {"a3.test_accuracy": result(0.828, standin=True)}, FREE)
+    assert set(standin["verdict"]) == {"not comparable"}
+    assert ledger.beside("A", {"unasked": result(1)}).empty
+
+
+def test_a_page_says_under_how_many_readings():
+    own = {"a8_applied.test_accuracy": result(*[0.1] * 5), "a8_plain.test_accuracy": result(0.857, 0.860, 0.862)}
+    frame = ledger.beside("A", own, FREE).set_index("claim")
+    assert frame.loc["A8.test_accuracy", "verdict"] == "reproduced under one of two readings"
+
+
+def test_report_e_has_two_studies_with_like_named_rows():
+    rows = {f"batch{size}.test_accuracy": result(0.5) for size in (64, 128, 256)}
+    frame = ledger.beside("E", rows | {"baseline.test_accuracy": result(0.5)}, FREE)
+    assert set(frame["claim"]) == {"S-E45", "S-E46"}
+
+
+def test_innocent_causes_are_those_of_refuted_claims(monkeypatch):
+    monkeypatch.setattr(pool, "committed", lambda: FREE)
+    own = {"a3.test_accuracy": result(0.826, 0.827, 0.825), "a4.test_accuracy": result(0.700, 0.701, 0.699)}
+    causes = ledger.innocent_causes("A", own)
     assert causes["may explain"].tolist() == ["A4.test_accuracy, A4.evaluated"]
     assert "another seed" in causes["innocent cause"].item()
 
 
-def test_log_odds_weigh_the_second_reading_against_the_first():
-    keys = {name: f"study_a.{name}.test_accuracy" for name in ("a8_applied", "a8_plain")}
-    results = {keys["a8_applied"]: result(0.1, 0.1, 0.1), keys["a8_plain"]: result(0.857, 0.860, 0.862)}
-    assert ledger.log_odds(["A8.test_accuracy"], results) > 1
-    assert ledger.log_odds(["A8.test_accuracy"], dict(zip(keys.values(), reversed(results.values())))) < -1
-    assert ledger.log_odds(["A8.test_accuracy"], results | {keys["a8_plain"]: result(0.857)}) is None
+def test_printed_columns_are_ranked_against_ours(monkeypatch):
+    tables = {"C, blocks": ["C1.test_accuracy", "C2.test_accuracy", "C3.test_accuracy"]}
+    monkeypatch.setattr(ledger, "load_tables", lambda: tables)
+    keys = [f"study_c.blocks{n}.test_accuracy" for n in (1, 2, 3)]
+    found = ledger.ranks(dict(zip(keys, (result(0.90), result(0.89), result(0.91)))))
+    expected = stats.kendalltau([0.884, 0.853, 0.814], [0.90, 0.89, 0.91])
+    wanted = [expected.statistic, expected.pvalue, 1, 3]
+    assert found.loc[0, ["tau", "p", "n", "rows"]].tolist() == pytest.approx(wanted)
+    short = ledger.ranks(dict(zip(keys, (result(0.90), result(0.89), result(0.91, share=0.1)))))
+    assert short["tau"].isna().all()
+
+
+def test_the_committed_tables_name_printed_numbers():
+    assert {line["table"][0] for line in ledger.ranks({}).to_dict("records")} == {"A", "C"}
+
+
+def test_the_calibration_is_that_of_the_committed_records():
+    pd.testing.assert_frame_equal(ledger.calibrated(), calibration.table(pool.committed()))
+
+
+def test_nothing_shortened_stands_in_an_opening(shown):
+    a_page = page.Page("study_a_sgd_sweep", {"budget": "standard"}, {})
+    a_page.publish("a3.test_accuracy", [0.826, 0.827, 0.825], records=["k0", "k1", "k2"])
+    a_page.publish("a4.test_accuracy", [0.700, 0.701, 0.699], share=0.011, records=["k3", "k4", "k5"])
+    whole, short = "Row 3: {a3.test_accuracy:.2f}.", "Row 4: {a4.test_accuracy:.2f}, {a4.test_accuracy.n} seeds."
+    [said] = shown(ledger.tell_result, a_page, "A", whole, short)
+    assert said["text/markdown"].endswith("Row 3: 0.83. What shortened trainings found stands further down, not here.")
+    assert "0.7" not in said["text/markdown"] and a_page.results["verdicts.not_reproduced"]["value"] == 0
+    [said] = shown(ledger.tell_result, a_page, "A", "{a4.test_accuracy.n} seeds beside {a3.test_accuracy}.")
+    assert "seeds beside" not in said["text/markdown"]

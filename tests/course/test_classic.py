@@ -1,28 +1,24 @@
-"""The course's names: results against plain PyTorch, printed lines, and each mended defect."""
+"""The course's loaders and loops: results against plain PyTorch, printed lines, and each mended defect."""
 
+import dataclasses
 import logging
 import re
 import time
 
-import nbformat
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
-from nbclient import NotebookClient
+from sample_files import clothes, idx_files, own_folders, sha, write  # noqa: F401, the fixture
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Subset
 
 import helpers as mu
-from helpers import base
 from helpers.base import CourseworkError
 from helpers.course import classic
-
-NAMES = """load_data_fashion_mnist load_array get_fashion_mnist_labels get_dataloader_workers show_images
-use_svg_display set_figsize set_axes plot Timer Accumulator Animator accuracy evaluate_accuracy
-evaluate_accuracy_gpu evaluate_loss train_epoch_ch3 train_ch3 predict_ch3 train_ch6 trainf try_gpu
-try_all_gpus gpu cpu num_gpus sgd linreg squared_loss synthetic_data size reshape to argmax astype
-transpose reduce_sum reduce_mean numpy tensor float32 plt d2l"""
+from helpers.data.dataset import Batches
+from helpers.data.recipes import RECIPES
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +31,22 @@ def prepared():
 
 
 @pytest.fixture
-def standin(tmp_path, monkeypatch):
-    """Batches of 64 of the stand-in digits, decoded into a folder of this test."""
-    monkeypatch.setattr(base, "CACHE", tmp_path / "cache")
-    monkeypatch.setenv("COURSEWORK_OFFLINE", "1")
+def standin():
+    """Batches of 64 of the stand-in digits."""
     return mu.load_data_fashion_mnist(64, data="standin")
+
+
+@pytest.fixture
+def small_files(tmp_path, monkeypatch):
+    """A notebook's folder, beside which ../data may lie; Fashion-MNIST is four small files, which lie nowhere yet."""
+    files = idx_files(clothes())
+    hashes = {name: sha(content) for name, content in files.items()}
+    place = dataclasses.replace(RECIPES["fashion_mnist"].places[0], hashes=hashes)
+    monkeypatch.setitem(RECIPES, "fashion_mnist", dataclasses.replace(RECIPES["fashion_mnist"], places=(place,)))
+    monkeypatch.setenv("COURSEWORK_DATA", str(tmp_path / "elsewhere"))
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    return files
 
 
 def few(n=50, batch_size=16):
@@ -71,30 +78,6 @@ def lenet():
     )  # fmt: skip
 
 
-def test_every_name_of_the_course_is_there():
-    assert [name for name in NAMES.split() if not hasattr(mu, name)] == []
-    assert mu.d2l is mu and mu.plt is plt and mu.d2l.Animator is mu.Animator
-    assert set(NAMES.split()) <= set(mu.__all__)
-
-
-def test_star_import_leaves_the_built_in_functions_alone():
-    namespace = {}
-    exec("from helpers import *", namespace)
-    assert namespace["train_ch6"] is mu.train_ch6 and namespace["d2l"] is mu
-    assert namespace.get("abs", abs) is abs
-    assert not set(dir(namespace["__builtins__"])) & set(mu.__all__)
-
-
-def test_aliases_do_what_torch_does():
-    x = torch.arange(6.0).reshape(2, 3)
-    assert mu.size(x) == 6 and mu.reshape(x, (3, 2)).shape == (3, 2) and mu.transpose(x).shape == (3, 2)
-    assert mu.reduce_sum(x) == 15 and mu.reduce_mean(x, dim=0).tolist() == [1.5, 2.5, 3.5]
-    assert mu.argmax(x, axis=1).tolist() == [2, 2] and mu.astype(x, torch.int32).dtype == mu.int32
-    assert mu.to(x, "cpu") is x and mu.float32 is torch.float32 and mu.concat([x, x]).shape == (4, 3)
-    weights = torch.ones(2, requires_grad=True)
-    assert isinstance(mu.numpy(weights), np.ndarray)
-
-
 def test_loaders_give_whole_batches_of_the_decoded_images(standin, caplog):
     train, test = standin
     found = mu.obtain("fashion_mnist", "standin")
@@ -119,26 +102,43 @@ def test_resizing_agrees_with_torchvision(standin):
     assert torch.allclose(X, transforms.functional.resize(original, [56, 56], antialias=True), atol=1e-6)
 
 
+def test_batches_pass_for_a_data_loader_and_a_torchvision_data_set(standin):
+    train, _ = standin
+    found = mu.obtain("fashion_mnist", "standin")
+    assert isinstance(train, DataLoader) and train.num_workers == 0 and not train.drop_last
+    assert train.dataset.data.dtype == torch.uint8 and np.array_equal(train.dataset.data, found.train_images)
+    assert train.dataset.targets.tolist() == list(found.train_labels)
+    picture, label = train.dataset[np.int64(7)]
+    assert picture.shape == (1, 28, 28) and label == int(found.train_labels[7]) and isinstance(label, int)
+    assert torch.equal(picture, train.dataset[7][0]) and torch.equal(picture, train.dataset[np.array([7])][0][0])
+    part = Subset(train.dataset, np.arange(10))
+    assert next(iter(DataLoader(part, 5)))[0].shape == (5, 1, 28, 28)
+    again = DataLoader(train.dataset, train.batch_size, sampler=train.sampler)
+    assert next(iter(again))[0].shape == (64, 1, 28, 28)
+
+
+def test_the_stand_in_comes_only_where_it_is_asked_for(small_files, tmp_path, caplog):
+    with pytest.raises(CourseworkError, match=rf"{tmp_path}/data/FashionMNIST/raw.* data='standin'") as failure:
+        mu.load_data_fashion_mnist(64)
+    assert "\n" not in str(failure.value) and caplog.text == ""
+    for data in ("auto", "standin"):
+        assert mu.load_data_fashion_mnist(64, data=data)[0].dataset.classes[0] == "digit 0"
+        assert "says nothing about Fashion-MNIST" in caplog.text
+        caplog.clear()
+
+
+def test_the_courses_own_data_folder_is_found(small_files, tmp_path):
+    for name, content in small_files.items():
+        write(tmp_path / "data" / "FashionMNIST" / "raw" / name, content)
+    train_iter, test_iter = mu.load_data_fashion_mnist(8)
+    images, labels, test_images, _ = clothes()
+    assert np.array_equal(train_iter.dataset.data, images) and np.array_equal(test_iter.dataset.data, test_images)
+    assert train_iter.dataset.targets.tolist() == list(labels) and train_iter.dataset.classes[9] == "Ankle boot"
+
+
 def test_labels_in_words():
     assert mu.get_fashion_mnist_labels(torch.tensor([0, 9])) == ["t-shirt", "ankle boot"]
     assert mu.get_dataloader_workers() == 0
-
-
-def test_linear_regression_from_scratch_finds_the_weights():
-    w, b = torch.tensor([2.0, -3.4]), 4.2
-    features, labels = mu.synthetic_data(w, b, 500)
-    assert features.shape == (500, 2) and labels.shape == (500, 1)
-    exact = torch.linalg.lstsq(torch.cat([features, torch.ones(500, 1)], 1), labels).solution
-    w_hat, b_hat = torch.zeros(2, 1, requires_grad=True), torch.zeros(1, requires_grad=True)
-    for _ in range(10):
-        for X, y in mu.load_array((features, labels), 10):
-            mu.squared_loss(mu.linreg(X, w_hat, b_hat), y).sum().backward()
-            mu.sgd([w_hat, b_hat], 0.03, 10)
-    assert torch.allclose(torch.cat([w_hat.detach().ravel(), b_hat.detach()]), exact.ravel(), atol=0.01)
-    loss = mu.evaluate_loss(
-        lambda X: mu.linreg(X, w_hat, b_hat), mu.load_array((features, labels), 64), mu.squared_loss
-    )
-    assert loss < 1e-3
 
 
 def test_accuracy_counts_scores_and_labels():
@@ -146,16 +146,50 @@ def test_accuracy_counts_scores_and_labels():
     assert mu.accuracy(torch.tensor([1, 0, 1]), torch.tensor([1, 1, 1])) == 2.0
 
 
-def test_evaluation_gives_modes_back_and_builds_no_graph():
-    net = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(144), nn.Dropout(0.5), nn.Linear(144, 3)).train()
-    net[1].eval()  # frozen by its owner
+def dropping():
+    """A network that tells its mode by what it predicts."""
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(144), nn.Dropout(0.5), nn.Linear(144, 3))
+
+
+@pytest.mark.parametrize("evaluate", [mu.evaluate_accuracy, mu.evaluate_accuracy_gpu])
+def test_an_evaluation_leaves_the_network_in_evaluation_mode(evaluate):
+    net, data = dropping(), few()
     statistics = net[1].running_mean.clone()
-    assert 0 <= mu.evaluate_accuracy(net, few()) == mu.evaluate_accuracy_gpu(net, few(), "cpu") <= 1
-    assert net.training and net[2].training and not net[1].training
+    accuracy = evaluate(net, data)
+    X, y = data.dataset.tensors
+    assert accuracy == (net(X).argmax(1) == y).double().mean().item()  # no mode is set here
+    assert not any(module.training for module in net.modules())
     assert torch.equal(net[1].running_mean, statistics)
+
+
+def test_training_leaves_the_network_in_evaluation_mode():
+    net, data = dropping(), few()
+    optimizer, loss = torch.optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss()
+    trainings = [
+        lambda: mu.train_ch3(net, data, data, loss, 1, optimizer),
+        lambda: mu.train_ch6(net, data, data, 1, 0.1),
+        lambda: mu.trainf(net, data, data, loss, 1, optimizer),
+    ]
+    for train in trainings:
+        net.train()
+        train()
+        assert not any(module.training for module in net.modules())
+
+
+def test_a_loss_or_a_prediction_changes_no_mode_and_builds_no_graph():
+    net = dropping()
+    net[1].eval()  # frozen by its owner
+    loss, still = nn.CrossEntropyLoss(), net[1].running_mean.clone()
+    data = few()
+    X, y = data.dataset.tensors
+    measured = mu.evaluate_loss(net, data, loss)
+    assert net.training and net[2].training and not net[1].training
+    assert measured == pytest.approx(loss(net.eval()(X), y).item(), rel=1e-5)  # without dropout
+    assert torch.equal(net[1].running_mean, still)
     seen = []
     mu.evaluate_accuracy(lambda X: seen.append(torch.is_grad_enabled()) or net(X), few())
-    assert not any(seen)
+    mu.evaluate_loss(lambda X: seen.append(torch.is_grad_enabled()) or net(X), few(), loss)
+    assert seen and not any(seen)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none", "sum"])
@@ -233,11 +267,61 @@ def test_train_ch6_prints_its_lines_and_draws_weights_anew(capsys, caplog):
     assert caplog.text.count("Xavier") == 1 and caplog.text.count("validation part") == 1
 
 
-def test_train_ch6_learns_and_gives_the_model_back_in_training_mode():
+def test_train_ch6_learns():
     net = lenet()
     mu.train_ch6(net, few(200), few(), 8, 0.5)
-    assert net.training
     assert mu.evaluate_accuracy_gpu(net, few()) > 0.9
+
+
+def test_train_ch6_equals_the_published_loop_and_prints_its_figures(capsys):
+    net, twin = lenet(), lenet()
+    twin.load_state_dict(net.state_dict())
+    data, test = few(300), few(100)
+    torch.manual_seed(1)
+    mu.train_ch6(net, data, test, 3, 0.3, mu.cpu())
+    torch.manual_seed(1)
+    for module in twin:
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            nn.init.xavier_uniform_(module.weight)
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.3)
+    for _ in range(3):
+        total = correct = 0
+        for X, y in data:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(twin(X), y)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(y)
+        correct += sum((twin(X).argmax(1) == y).sum().item() for X, y in test)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(net.parameters(), twin.parameters()))
+    figures = capsys.readouterr().out.splitlines()[1]
+    assert figures.startswith(f"loss {total / 300:.3f}, train acc ") and figures.endswith(
+        f"test acc {correct / 100:.3f}"
+    )
+
+
+class Counted(torch.utils.data.TensorDataset):
+    """Tells how often it was asked, and whether gradients were wanted then."""
+
+    def __init__(self, *tensors):
+        super().__init__(*tensors)
+        self.asked = []
+
+    def __getitem__(self, index):
+        self.asked.append(torch.is_grad_enabled())
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("train", ["train_ch3", "train_ch6"])
+def test_a_training_asks_once_a_batch_and_not_once_an_example(train):
+    parts = [Counted(*few(n).dataset.tensors) for n in (50, 40)]
+    batches, test = (Batches(part, 16) for part in parts)
+    net = softmax_regression()
+    if train == "train_ch6":
+        mu.train_ch6(net, batches, test, 2, 0.1)
+    else:
+        mu.train_ch3(net, batches, test, nn.CrossEntropyLoss(), 2, torch.optim.SGD(net.parameters(), lr=0.1))
+    assert parts[0].asked == [True] * 8 and parts[1].asked == [False] * 6  # two epochs of 4 and of 3 batches
 
 
 def test_fewer_than_five_batches_divide_by_nothing(capsys):
@@ -289,48 +373,6 @@ def test_log_softmax_before_cross_entropy_is_told_once(caplog):
     assert caplog.text.count("log_softmax") == 1
 
 
-def test_timer_and_accumulator_add_up():
-    timer = mu.Timer()
-    time.sleep(0.01)
-    assert timer.stop() >= 0.01
-    timer.start()
-    timer.stop()
-    assert timer.sum() == pytest.approx(timer.cumsum()[-1]) == pytest.approx(2 * timer.avg())
-    metric = mu.Accumulator(2)
-    metric.add(1, torch.tensor(2.5))
-    metric.add(1, 2)
-    assert (metric[0], metric[1]) == (2.0, 4.5)
-    metric.reset()
-    assert metric.data == [0.0, 0.0]
-
-
-def test_animator_skips_none_and_draws_a_fifth_line():
-    animator = mu.Animator(xlabel="epoch", legend=list("abcde"), fmts=("-", "m--"))
-    animator.add(1, (0.5, None, 0.1, 0.2, 0.3))
-    animator.add(2, (0.4, 0.9, None, 0.2, 0.3))
-    animator.draw()
-    lines = animator.axes[0].lines
-    assert [len(line.get_xdata()) for line in lines] == [2, 1, 1, 2, 2]
-    assert lines[1].get_xydata().tolist() == [[2.0, 0.9]]
-    assert plt.get_fignums() == []
-    single = mu.Animator()
-    single.add(0, torch.tensor(1.5))
-    assert single.Y == [[1.5]]
-
-
-def test_plot_takes_one_line_many_lines_and_tensors_with_gradients():
-    x = torch.arange(0, 3, 0.1, requires_grad=True)
-    mu.plot(x, [x**2, 2 * x - 3], "x", "f(x)", legend=["f(x)", "tangent"], figsize=(4, 3))
-    axes = plt.gca()
-    assert len(axes.lines) == 2 and axes.get_xlabel() == "x"
-    assert np.allclose(axes.lines[0].get_ydata(), np.arange(0, 3, 0.1) ** 2, atol=1e-5)
-    mu.plot([1, 2, 3], yscale="log")
-    assert len(plt.gca().lines) == 1 and plt.gca().get_yscale() == "log"
-    mu.plot([[1, 2]] * 6)
-    assert len(plt.gca().lines) == 6
-    assert plt.rcParams["figure.figsize"] == [3.5, 2.5]
-
-
 def test_pictures_and_predictions_are_shown_under_their_names(standin):
     axes = mu.show_images(torch.rand(4, 8, 8), 2, 2, titles=list("abcd"))
     assert [axis.get_title() for axis in axes] == list("abcd")
@@ -342,21 +384,6 @@ def test_pictures_and_predictions_are_shown_under_their_names(standin):
     guesses = net(X[:3]).argmax(1).tolist()
     assert titles == [f"digit {true}\ndigit {guess}" for true, guess in zip(y.tolist(), guesses)]
     assert net.training
-
-
-def test_a_notebook_is_left_with_one_figure(tmp_path):
-    code = """import helpers as mu
-animator = mu.Animator(xlabel="epoch", xlim=[1, 40], legend=["a", "b"])
-for epoch in range(40):
-    animator.add(epoch + 1, (epoch / 40, None))
-    animator.add(epoch + 1, (None, 1 - epoch / 40))
-mu.use_svg_display()
-print("done")"""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    figures = [output for output in notebook.cells[0].outputs if "image/png" in output.get("data", {})]
-    assert len(figures) == 1
-    assert "last values 0.975, 0.025" in figures[0].metadata["image/png"]["alt"]  # drawn when the cell ended
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

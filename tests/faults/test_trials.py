@@ -381,9 +381,9 @@ def hold(monkeypatch):
 
     def holding(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "w", encoding="utf-8")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        threading.Timer(1.5, file.close).start()
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        threading.Timer(1.5, os.close, [descriptor]).start()
         return path
 
     return holding

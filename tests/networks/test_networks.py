@@ -221,6 +221,22 @@ def test_mlp_has_the_layers_and_drop_rates_asked_for():
     assert count(colour) == 3072 * 20 + 20 + 20 * 10 + 10 and colour[3].p == 0.25
 
 
+def test_a_rate_for_each_layer_drops_before_the_last_linear_layer_alone():
+    """Report E's CIFAR-10 networks: one dropout layer, of which a single rate after every layer is no repetition."""
+    model = networks.build("mlp", {"widths": (256, 256, 128), "dropout": (0, 0, 0.15)}, input_shape=(3, 32, 32))
+    assert [type(layer).__name__ for layer in model[-3:]] == ["ReLU", "Dropout", "Linear"]
+    assert [layer.p for layer in model if isinstance(layer, nn.Dropout)] == [0.15]
+
+
+def test_a_network_of_more_logits_than_classes_starts_at_the_logarithm_of_their_number():
+    """Report E's third network forgets its last two layers and ends in 128 logits: its loss starts at 4.86."""
+    torch.manual_seed(0)
+    model = networks.build("mlp", {"widths": (256, 256), "outputs": 128}, input_shape=(3, 32, 32))
+    assert [size for size, _ in shapes_of(model, (2, 3, 32, 32))] == [(256, 3072), (256, 256), (128, 256)]
+    loss = nn.functional.cross_entropy(model(torch.rand(500, 3, 32, 32)), torch.arange(500) % 10)
+    assert loss.item() == pytest.approx(math.log(128), abs=0.03)
+
+
 def test_log_softmax_returns_logarithms_of_probabilities():
     images, options = torch.rand(IMAGES), {"widths": (8,)}
     model = networks.build("mlp", {**options, "log_softmax": True})

@@ -1,14 +1,18 @@
 """The page's parameters, results, prose and displays, as a notebook meets them."""
 
+import json
 import math
+import os
 import statistics
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from matplotlib.figure import Figure
@@ -78,6 +82,15 @@ def test_a_value_is_read_as_its_type(name, kind, given, value):
         ("budget", "str", "huge", "smoke, standard, full"),
         ("device", "str", "gpu", "auto, cpu"),
         ("standardise", "bool", "maybe", "bool"),
+        ("augment", "list", "[1]", "one of flip, shift"),
+        ("augment", "list", [["flip"]], "one of flip, shift"),
+        ("lr", "list", ["a", 0.1], "above 0"),
+        ("lr", "list", [True], "above 0"),
+        ("lr", "float", "[0.1", "float"),
+        ("seed", "int", 10**30, "int"),
+        ("seed", "int", 10**10, "at most"),
+        ("epochs", "int | None", "x", "int"),
+        ("epochs", "dict", {"a": 1}, "at least 1"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_is_expected(name, kind, given, word):
@@ -85,6 +98,102 @@ def test_a_bad_value_is_refused_with_what_is_expected(name, kind, given, word):
         parameters.check_value(name, kind, given, "here")
     assert f"{name}={given}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 5000, "[" * 5000, "1e400", "\0"])
+@pytest.mark.parametrize("kind", ["float", "int", "list"])
+def test_a_monstrous_number_is_refused_in_one_short_line(text, kind):
+    with pytest.raises(CourseworkError, match="expected") as caught:
+        parameters.check_value("rate", kind, text, "here")
+    assert len(str(caught.value)) < 200
+
+
+DEFAULTS = {
+    "lr: float = 10 ** -3": 0.001,
+    "lr: float = 3 * (2 - 0.5) / 2": 2.25,
+    "%matplotlib inline\nlr: float = -1e-3": -0.001,
+    "lr: float | None = None": None,
+    "lr: list = [1, 'a']": [1, "a"],
+    "self.x: int = 3\nlr: float = 1.0": 1.0,
+}
+
+
+def notebook_with(tmp_path, cell):
+    cells = [{"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": cell}]
+    path = tmp_path / "own.ipynb"
+    path.write_text(json.dumps({"cells": cells}))
+    return path
+
+
+@pytest.mark.parametrize("cell", DEFAULTS)
+def test_a_default_may_be_arithmetic(tmp_path, cell):
+    assert parameters.declared(notebook_with(tmp_path, cell))["lr"][1] == DEFAULTS[cell]
+
+
+WRONG_DEFAULTS = ["lr: float", "lr: float = x", "lr: float = 9 ** 9 ** 9", "lr: float = 1 / 0", "lr: float ="]
+
+
+@pytest.mark.parametrize("cell", [*WRONG_DEFAULTS, "lr: float = 1 << 3", "lr: float = [1] * 3", "lr: str = 'a' + 1"])
+def test_a_parameter_without_a_plain_value_is_one_line(tmp_path, cell):
+    with pytest.raises(CourseworkError, match=r"lr|no Python") as caught:
+        parameters.declared(notebook_with(tmp_path, cell))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"cells": 3}', '{"cells": [1]}', "\xff"])
+def test_a_file_that_is_no_notebook_is_one_line(tmp_path, text):
+    (tmp_path / "own.ipynb").write_text(text, encoding="latin-1")
+    with pytest.raises(CourseworkError, match="is not a notebook"):
+        parameters.declared(tmp_path / "own.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("smoke: 3", "smoke: expected names"), ("smoke: {all: [1]}", "smoke, all")]
+)
+def test_budgets_edited_by_hand_are_refused_in_one_line(tmp_path, monkeypatch, text, words):
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
+    (tmp_path / "budgets.yaml").write_text(text)
+    with pytest.raises(CourseworkError, match=words):
+        parameters.budget_values("smoke", "tiny")
+
+
+def test_begin_runs_again_after_other_cells_and_with_another_device(tmp_path, monkeypatch):
+    path = write_notebook(tmp_path, "tiny", FINISH)
+    monkeypatch.setattr(base, "NOTEBOOKS", path.parent)
+    monkeypatch.setenv("DEVICE", "cpu")
+    monkeypatch.setattr("helpers.page.page._outside", {})
+    kinds = {"budget": str, "lr": float, "device": str, "added": int, "net": dict}
+    cells = ["", 'budget: str = "smoke"\nlr: float = 0.3\ndevice: str = "auto"\nadded: int = 1', "net: dict = {}"]
+    values = {"budget": "smoke", "lr": 0.3, "device": "mps", "added": 1, "net": {}, "In": cells}
+    found = page.begin("tiny", values | {"__annotations__": kinds})
+    assert found.parameters == {"budget": "smoke", "lr": 0.3, "device": "mps", "added": 1}
+    assert os.environ["DEVICE"] == "mps"
+    page.begin("tiny", values | {"device": "auto", "__annotations__": kinds})
+    assert os.environ["DEVICE"] == "cpu"
+
+
+def test_papermill_may_tell_its_paths(tmp_path, monkeypatch):
+    path = write_notebook(tmp_path, "tiny", FINISH)
+    monkeypatch.setattr(base, "NOTEBOOKS", path.parent)
+    cells = ["", "# Parameters\nlr = 0.2\nPAPERMILL_INPUT_PATH = 'a'\n"]
+    values = {"budget": "smoke", "lr": 0.2, "In": cells, "__annotations__": {"budget": str, "lr": float}}
+    assert page.begin("tiny", values).changed == {"lr": 0.2}
+    with pytest.raises(CourseworkError, match="unknown parameter rate"):
+        page.begin("tiny", values | {"In": ["", "# Parameters\nrate = 0.2"]})
+
+
+@pytest.mark.parametrize("name", ["results", "data", "table", "parameters", "changed", "notebook", "finish"])
+def test_a_parameter_overwrites_nothing_of_the_page(name):
+    own = page.Page("tiny", {"budget": "smoke", name: 3}, {})
+    own.publish("a", 1)
+    assert own.results["a"]["value"] == 1 and own.parameters[name] == 3
+    assert own.fill("{a}") == "1" and own.notebook == "tiny" and own.changed == {} and callable(own.table)
+
+
+@pytest.mark.parametrize("value", ["0.9", [0.1, "x"], {"a": 1}])
+def test_only_numbers_are_published(a_page, value):
+    with pytest.raises(CourseworkError, match="expected numbers"):
+        a_page.publish("a", value)
 
 
 def test_the_parameters_cell_is_read_without_running_it(tmp_path):
@@ -154,7 +263,7 @@ def test_publish_trials_makes_keys_of_one_row(a_page):
     found = a_page.results["a1.test_accuracy"]
     assert (found["values"], found["share"], found["records"]) == ([0.8, 0.1], 0.5, ["k0", "k1"])
     assert a_page.results["a1.diverged"]["values"] == [0, 1]
-    assert a_page.fill("{a1.diverged.sum} of {a1.diverged.n} diverged") == "1 of 2 diverged"
+    assert a_page.fill("{a1.diverged.sum} of {a1.diverged.n} diverged").startswith("1† of 2 diverged (†: shortened")
     with pytest.raises(CourseworkError, match="validation_accuracy"):
         a_page.publish_trials("a1", frame, ["validation_accuracy"])
     with pytest.raises(CourseworkError, match="no trial has finished"):
@@ -172,12 +281,15 @@ def test_prose_takes_its_numbers_from_results(a_page):
         a_page.fill("{a.ac}")
 
 
-def test_shortened_trainings_are_marked_beside_whole_ones(a_page):
+def test_shortened_trainings_are_marked_alone_and_beside_whole_ones(a_page):
     a_page.publish("whole", [0.9], records=["k0"])
     a_page.publish("short", [0.5], share=0.02, records=["k1"])
     a_page.publish("count", 3)
     assert a_page.fill("{whole}, {short}.") == "0.9, 0.5†. (†: shortened, the least to 2 % of the training)"
-    assert a_page.fill("{short} of {count}") == "0.5 of 3" and a_page.fill("{whole} of {count}") == "0.9 of 3"
+    legend = " (†: shortened, the least to 2 % of the training)"
+    assert a_page.fill("{short} of {count}") == "0.5† of 3" + legend
+    assert a_page.fill("{short.sum} of {short.n}") == "0.5† of 1" + legend
+    assert a_page.fill("{whole} of {count}") == "0.9 of 3"
 
 
 def test_a_table_has_caption_scopes_and_escaped_text():
@@ -187,12 +299,44 @@ def test_a_table_has_caption_scopes_and_escaped_text():
     assert found.count('scope="col"') == 3
     assert found.count('scope="row"') == 2
     assert "a&lt;b" in found
-    assert '<td class="number">0.1235</td>' in found
+    assert "<td>0.1235</td>" in found and ">yes</td>" in found
     assert found.count("–") == 2
     assert "<p>Note.</p>" in found
     indexed = markup.table(frame.set_index("name"), "")
     assert indexed.count('scope="row"') == 2
     assert ">name</th>" in indexed
+
+
+TABLES = {
+    "infinities": (pd.DataFrame({"a": ["x", "y"], "b": [math.inf, -math.inf]}), ["a b", "x ∞", "y −∞"]),
+    "NA": (pd.DataFrame({"a": ["x", pd.NA], "b": pd.array([1, None], "Int64")}), ["a b", "x 1", "– –"]),
+    "times": (pd.DataFrame({"a": ["x"], "b": [pd.NaT]}), ["a b", "x –"]),
+    "series": (pd.Series([1, 2], index=["x", "y"], name="b"), ["b", "x 1", "y 2"]),
+    "nameless series": (pd.Series([0.5]), ["value", "0.5"]),
+    "columns of two levels": (pd.DataFrame([[1, 2]], columns=[["a", "b"], ["c", ""]], index=["x"]), ["a c b", "x 1 2"]),
+    "index of two levels": (pd.DataFrame({"b": [1]}, index=[["x"], ["y"]]), ["b", "x y 1"]),
+    "an index named like a column": (pd.DataFrame({"b": [1]}, index=pd.Index(["x"], name="b")), ["b b", "x 1"]),
+    "histories": (pd.DataFrame({"a": ["x"], "h": [pd.DataFrame()], "r": [{}]}), ["a", "x"]),
+    "yes and no": (pd.DataFrame({"a": ["x"], "b": [True]}), ["a b", "x yes"]),
+    "arrays": (pd.DataFrame({"a": ["x"], "b": [np.array([1, 2])]}), ["a b", "x [1 2]"]),
+    "nothing": (pd.DataFrame({"a": []}), ["a"]),
+}
+
+
+@pytest.mark.parametrize(("frame", "lines"), TABLES.values(), ids=TABLES)
+def test_whatever_pandas_holds_becomes_a_table(frame, lines):
+    rows = BeautifulSoup(markup.table(frame, "caption"), "html.parser")("tr")
+    assert [" ".join(" ".join(cell.text for cell in row(["th", "td"])).split()) for row in rows] == lines
+
+
+def test_a_printed_number_is_read_as_it_reads():
+    assert [markup.read_number(text) for text in ("0.86", "86 %", "86.5%", "86-87", "nan")] == [
+        0.86,
+        0.86,
+        0.865,
+        None,
+        None,
+    ]
 
 
 def test_a_figure_travels_with_alt_text_and_data(a_page, shell):

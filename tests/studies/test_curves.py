@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from helpers import page
 from helpers.studies import curves
 
 
@@ -36,6 +37,15 @@ def test_first_cut_is_the_last_epoch_at_the_first_rate():
 def test_stable_epoch():
     assert curves.derive(frame_of([0.1, 0.5, 0.8, 0.8, 0.8, 0.8, 0.8])).iloc[0]["stable_epoch"] == 3
     assert curves.derive(frame_of([0.8] * 6)).iloc[0]["stable_epoch"] == 1
+
+
+def test_a_curve_that_never_settles_has_no_stable_epoch_and_its_page_says_so():
+    frame = curves.derive(frame_of([0.1, 0.5, 0.9]))
+    assert frame.iloc[0]["stable_epoch"] is None
+    own = page.Page("tiny", {"budget": "smoke"}, {})
+    frame = frame.assign(status="ok", seed=0, key="k", share=1.0, seconds=1.0)
+    own.publish_trials("row", frame, ["stable_epoch"])
+    assert own.results["row.stable_epoch"]["value"] is None and own.fill("{row.stable_epoch}") == "–"
 
 
 def test_a_cut_on_a_plateau():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import ParameterGrid
 
 from helpers import base
 from helpers.studies import grid
@@ -55,6 +56,18 @@ def test_one_fit_and_a_random_search_of_equal_cost(squares):
     assert len(one["history"]["valid_acc"]) == 1 and one["metrics"]["fits"] == 1
     random = grid.search_grid(grid.GridConfig(**{**vars(SMALL), "search": "random", "printed": False}), CONTEXT)
     assert random["metrics"]["fits"] == 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_random_search_costs_what_the_grid_costs_to_the_epoch(seed):
+    lengths, rates = {}, []
+    for search in ("grid", "random"):
+        config = grid.GridConfig(**{**vars(SMALL), "search": search, "seed": seed})
+        points = list(ParameterGrid(grid._search(config, None).param_grid))
+        lengths[search] = sorted(point["max_epochs"] for point in points)
+        rates.append({point["lr"] for point in points})
+    assert lengths["random"] == lengths["grid"] == [1, 1, 4, 4]
+    assert len(rates[1]) == 4 and all(1e-4 <= rate <= 0.1 for rate in rates[1])
 
 
 def test_work_counts_the_examples_of_all_fits(squares):

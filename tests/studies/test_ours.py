@@ -1,5 +1,6 @@
 """Our own model: one definition for two notebooks, and the test set read with its checkpoint."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +21,12 @@ PARAMETERS = {
     "train_limit": None, "epochs": 3, "batch_size": 20, "optimiser": "adamw", "lr": 0.01, "weight_decay": 0.0,
     "seed": 0,
 }  # fmt: skip
+
+
+# These say where a training runs and what is measured, or belong to a scheduler and an evaluation that ours has not.
+WITHOUT_A_ROW = {"options", "dataset", "validation", "watch", "read_test", "test_limit", "optimiser_options"}
+WITHOUT_A_ROW |= {"scheduler_options", "scheduler_input", "dropout_in_evaluation", "gradient_norm", "checkpoint"}
+WITHOUT_A_ROW |= {"model", "threads"}
 
 
 @pytest.fixture
@@ -54,6 +61,22 @@ def test_every_hyper_parameter_is_in_the_table(config):
     assert {*PARAMETERS} <= {*table.index}
     assert (table["lr"], table["residual"], table["augment"], table["train_limit"]) == ("0.01", "yes", "flip", "none")
     assert table["dropout"] == "0.0"
+    fields = {field.name for field in dataclasses.fields(config)}
+    assert fields - {*table.index} == WITHOUT_A_ROW
+
+
+def test_the_table_names_what_optimiser_and_schedule_decide_by_themselves(config):
+    table = ours.hyper_parameters(config).set_index("hyper-parameter")["value"]
+    assert (table["betas"], table["eps"], table["amsgrad"]) == ("0.9 and 0.999", "1e-08", "no")
+    assert (table["pct_start"], table["div_factor"], table["cycle_momentum"]) == ("0.3", "25.0", "no")
+    assert not {"max_momentum", "total_steps", "fused"} & {*table.index}
+    cycled = dataclasses.replace(config, scheduler_options={"cycle_momentum": True, "pct_start": 0.2})
+    table = ours.hyper_parameters(cycled).set_index("hyper-parameter")["value"]
+    assert (table["pct_start"], table["max_momentum"]) == ("0.2", "0.95")
+    muon = ours.hyper_parameters(dataclasses.replace(config, optimiser="muon", momentum=0.95))
+    assert {"option of Muon", "option of AdamW"} <= {*muon["what it is"]}
+    for scheduler in ("none", "triangle", "cosine"):
+        assert len(ours.hyper_parameters(dataclasses.replace(config, scheduler=scheduler)))
 
 
 def test_probabilities_are_those_of_the_kept_epoch(config):

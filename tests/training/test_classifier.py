@@ -235,6 +235,7 @@ class Stop(Exception):
         {"optimiser": "adamw", "scheduler": "one_cycle", "augment": ("flip", "shift")},
         {"optimiser": "muon", "scheduler": "triangle", "lr": 0.02, "keep": "best"} | VALIDATED,
         {"optimiser": "radam", "scheduler": "multistep", "scheduler_options": {"milestones": [2, 4]}},
+        {"scheduler": "multistep", "scheduler_options": {"milestones": [2], "momentum": 0.9}},
         {"optimiser": "asgd", "keep": "best", "patience": 3, "lr": 0.3} | VALIDATED,
         {"optimiser": "rmsprop", "clip_norm": 0.5, "gradient_norm": True},
         {"optimiser": "adagrad", "label_smoothing": 0.1},

@@ -190,6 +190,30 @@ def test_multistep_cuts_at_its_milestones():
     np.testing.assert_allclose(seen, [1, 1, 0.1, 0.1, 0.1, 0.01])
 
 
+def test_a_second_stage_has_the_momentum_that_it_asks_for_and_the_first_none():
+    """As two optimisers one after the other, which is how report E's final model trains."""
+    ours, theirs, stage = network(), network(), {"milestones": [2], "gamma": 0.1, "momentum": 0.9}
+    config = ClassifierConfig(lr=0.5, scheduler="multistep", scheduler_options=stage)
+    [optimiser] = optimisers.make_optimisers(ours, config)
+    scheduler = optimisers.make_scheduler(optimiser, config, 1)
+    for _ in range(5):
+        after = descend(ours, [optimiser], steps=1)
+        scheduler.step()
+    descend(theirs, [torch.optim.SGD(theirs.parameters(), lr=0.5)], steps=2)
+    expected = descend(theirs, [torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9)], steps=3)
+    for weights, wanted in zip(after, expected):
+        torch.testing.assert_close(weights, wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_a_stage_with_momentum_is_refused_where_the_optimiser_has_none():
+    config = ClassifierConfig(
+        optimiser="adam", scheduler="multistep", scheduler_options={"milestones": [1], "momentum": 0.9}
+    )
+    [optimiser] = optimisers.make_optimisers(network(), config)
+    with pytest.raises(CourseworkError, match=r"momentum=0\.9, which this optimiser has not"):
+        optimisers.make_scheduler(optimiser, config, 1)
+
+
 def cuts(seen) -> list[int]:
     """The last epochs, from 1, at a rate that the next one undercuts."""
     return (np.flatnonzero(np.diff(seen) < 0) + 1).tolist()
@@ -227,11 +251,27 @@ def test_muon_without_a_hidden_linear_layer_is_refused():
         optimisers.make_optimisers(nn.Linear(5, 3), ClassifierConfig(optimiser="muon"))
 
 
-@pytest.mark.parametrize("name", ["sgd", "asgd", "adagrad"])
-def test_one_cycle_moves_no_momentum_that_was_not_asked_for(name):
-    (optimiser,) = optimisers.make_optimisers(network(), ClassifierConfig(optimiser=name, lr=0.1))
-    scheduler = optimisers.make_scheduler(optimiser, ClassifierConfig(scheduler="one_cycle", epochs=2, lr=0.1), 5)
+@pytest.mark.parametrize("name", sorted({*optimisers.OPTIMISERS}))
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_one_cycle_moves_no_momentum_that_was_not_asked_for(name, momentum):
+    config = ClassifierConfig(optimiser=name, momentum=momentum, scheduler="one_cycle", epochs=2, lr=0.1)
+    for optimiser in optimisers.make_optimisers(network(), config):
+        before = {key: optimiser.param_groups[0].get(key) for key in ("momentum", "betas")}
+        scheduler = optimisers.make_scheduler(optimiser, config, 5)
+        for _ in range(9):
+            optimiser.step()
+            scheduler.step()
+            assert {key: optimiser.param_groups[0].get(key) for key in before} == before
+
+
+def test_one_cycle_cycles_the_momentum_where_the_options_ask_for_it():
+    options = {"cycle_momentum": True, "base_momentum": 0.7, "max_momentum": 0.9}
+    config = ClassifierConfig(momentum=0.8, scheduler="one_cycle", scheduler_options=options, epochs=2)
+    (optimiser,) = optimisers.make_optimisers(network(), config)
+    scheduler = optimisers.make_scheduler(optimiser, config, 5)
+    seen = []
     for _ in range(9):
+        seen.append(optimiser.param_groups[0]["momentum"])
         optimiser.step()
         scheduler.step()
-        assert not optimiser.param_groups[0].get("momentum")
+    assert seen[0] == pytest.approx(0.9) and min(seen) == pytest.approx(0.7)

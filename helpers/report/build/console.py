@@ -1,10 +1,15 @@
 """What a build says while it works: lines that stay, lines redrawn in a terminal, and build.log."""
 
+import contextlib
 import json
 import shutil
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
+
+from helpers import base
 
 QUIET = 60.0  # seconds between lines about running notebooks where the output is no terminal
 
@@ -14,54 +19,67 @@ class Log:
 
     def __init__(self, path: Path):
         self.file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - see __exit__
-        self.terminal, self.lines, self.told = sys.stdout.isatty(), 0, time.monotonic()
+        self.terminal = sys.stdout.isatty()
+        self.gone = False  # whether nobody reads what is printed any more
+        self.lines = 0  # that `live` has drawn
+        self.spoken = time.monotonic()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        self.file.close()
+        with contextlib.suppress(OSError):  # a full disk
+            self.file.close()
 
     def say(self, text: str) -> None:
         """One line that stays."""
         self._clear()
-        print(text, flush=True)
-        self.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        self._print(f"{text}\n")
+        with contextlib.suppress(OSError):  # a full disk: what is built says so where it matters
+            self.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     def live(self, jobs) -> None:
         """One line for each running notebook, in place; without a terminal, one now and then."""
         if self.terminal:
             self._clear()
             width = shutil.get_terminal_size().columns - 1
-            print("".join(f"{describe(job)[:width]}\n" for job in jobs), end="", flush=True)
+            self._print("".join(f"{describe(job)[:width]}\n" for job in jobs))
             self.lines = len(jobs)
-        elif time.monotonic() - self.told > QUIET:
-            self.told = time.monotonic()
+        elif time.monotonic() - self.spoken > QUIET:
+            self.spoken = time.monotonic()
             for job in jobs:
                 self.say(describe(job))
 
     def _clear(self) -> None:
         if self.lines:
-            print(f"\x1b[{self.lines}A\x1b[J", end="")
+            self._print(f"\x1b[{self.lines}A\x1b[J")
             self.lines = 0
+
+    def _print(self, text: str) -> None:
+        """Print unless the reader has gone away (`| head`, a closed terminal); the build then ends by `gone`."""
+        try:
+            print(text, end="", flush=True)
+        except OSError:
+            self.gone = True
+            base.silence()
 
 
 def describe(job) -> str:
     """A running notebook: 'task4_training   41 s, cell 5 of 14, trial 3 of 12, about 2 min left'."""
     elapsed = time.time() - job.started
-    told = [f"{job.name:40} {elapsed:4.0f} s"]
+    parts = [f"{job.name:40} {elapsed:4.0f} s"]
     if job.run is None or job.run.finished:
-        return f"{told[0]}, setting the page"
+        return f"{parts[0]}, setting the page"
     trials = _trials(job.run.scratch / "progress")
     cells = len(job.nb["cells"]) + bool(job.parameters)  # papermill adds a cell for them
-    told.append(f"cell {job.run.cell} of {cells}" if job.run.cell else "starting")
-    told += [f"trial {trials['done']} of {trials['total']}"] if trials else []
+    parts.append(f"cell {job.run.cell} of {cells}" if job.run.cell else "starting")
+    parts += [f"trial {trials['done']} of {trials['total']}"] if trials else []
     left = max((job.before or {}).get("duration_s", 0) - elapsed, trials.get("seconds_left") or 0)
     if left > 90:
-        told.append(f"about {left / 60:.0f} min left")
+        parts.append(f"about {left / 60:.0f} min left")
     elif left >= 1:
-        told.append(f"about {left:.0f} s left")
-    return ", ".join(told)
+        parts.append(f"about {left:.0f} s left")
+    return ", ".join(parts)
 
 
 def _trials(path: Path) -> dict:
@@ -70,3 +88,23 @@ def _trials(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
     except (OSError, ValueError, IndexError):
         return {}
+
+
+@contextlib.contextmanager
+def signals_as_interrupt():
+    """SIGTERM, and SIGHUP of a closed terminal, end the build as Ctrl-C does, so that no kernel outlives it."""
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, stop) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -7,12 +7,19 @@ import platform
 import re
 from pathlib import Path
 
-import yaml
-
 from helpers import base
+from helpers.page.parameters import budget_values, without_magics
 from helpers.trials.source import imported, source_hash
 
-SET_AGAIN = ("prose", "template", "author")  # a change of these needs no kernel
+SET_AGAIN = ("prose", "template", "author", "page")  # a change of these needs no kernel
+IN_WORDS = {
+    "code": "its code", "tags": "its cells' tags", "budget": "its values in budgets.yaml", "prose": "its text",
+    "claims": "claims or published results", "lock": "requirements.lock or Python", "template": "how pages are set",
+    "parameters": "its parameters", "data": "its data", "needs": "results that it needs",
+    "reads": "files that it reads", "author": "the author", "records": "records that it shows",
+    "page": "its page, which is gone",
+}  # fmt: skip
+MODULES = 3  # of helpers, named in one line
 
 
 def digest(value) -> str:
@@ -25,18 +32,24 @@ def digest(value) -> str:
 def inputs(nb: dict, name: str, budget: str, **given) -> dict:
     """Named hashes of all that the page of notebook `nb` (its JSON) stands on.
 
-    given: parameters, data (name -> fingerprint), needs (results of other notebooks), reads (files), author;
-    they are hashed as they are. Records are `records`' business: a run says what it used when it ends.
+    given: parameters, data (name -> fingerprint), needs (results of other notebooks), author; they are hashed as they
+    are. Records are `records`' business: a run says what it used when it ends.
     """
-    sources = {kind: _sources(nb, kind) for kind in ("code", "markdown")}
-    modules = _modules(sources["code"])
+    about = nb["metadata"].get("coursework", {})
+    reads = about.get("reads", [])
+    files = [file for pattern in ([reads] if isinstance(reads, str) else reads) for file in _files(pattern)]
+    code = ["".join(cell["source"]) for cell in nb["cells"] if cell["cell_type"] == "code"]
+    python = [file.read_text(encoding="utf-8") for file in files if file.suffix == ".py"]
+    modules = _modules(["\n".join(code), *python])
     return {
-        "code": digest(sources["code"]),
-        "budget": digest(_budget(budget, name)),
+        "code": digest(code),
+        "tags": digest([cell.get("metadata", {}).get("tags", []) for cell in nb["cells"]]),
+        "budget": digest(budget_values(budget, name)),
         "helpers": {module: source_hash(module) for module in modules},
         "claims": _claims() if any(name.startswith("helpers.claims.") for name in modules) else "",
         "lock": file_hash(base.CHECKOUT / "requirements.lock") + platform.python_version(),
-        "prose": digest(sources["markdown"]),
+        "prose": digest([_prose(cell) for cell in nb["cells"]]),
+        "reads": digest([file_hash(file) for file in files]),
         "template": _template(),
         **{key: digest(value) for key, value in given.items()},
     }
@@ -77,30 +90,44 @@ def with_new_prose(executed: Path, source: Path):
     return ran
 
 
-def _sources(nb: dict, kind: str) -> list[str]:
-    return ["".join(cell["source"]) for cell in nb["cells"] if cell["cell_type"] == kind]
+def in_words(changed: list[str]) -> str:
+    """What of `changes` a person reads: its code, helpers.training.loop."""
+    modules = [name for name in changed if name.startswith("helpers.")]
+    words = [IN_WORDS.get(name, name) for name in changed if name not in modules] + modules[:MODULES]
+    return ", ".join(words + [f"{len(modules) - MODULES} more modules"] * (len(modules) > MODULES))
 
 
-def _modules(code: list[str]) -> list[str]:
-    """The modules of helpers that a notebook's code reaches itself (theirs are in their hash)."""
-    text = re.sub(r"^\s*[%!?].*$", "", "\n".join(code), flags=re.MULTILINE)  # IPython's own lines
-    try:
-        return sorted(imported(ast.parse(text)) - {"helpers."})  # the names it reaches are there
-    except SyntaxError:  # it fails when it runs, where its author sees it
+def _prose(cell: dict) -> list:
+    """A cell's text with the images that it shows; of code only its place."""
+    if cell["cell_type"] == "code":
         return []
+    text = "".join(cell["source"])
+    images = re.findall(r"!\[[^\]]*\]\(([^)\s]+)|<img\b[^>]*?src=[\"']([^\"']+)", text)
+    files = [file_hash(base.NOTEBOOKS / name) for pair in images for name in pair if name and len(name) < 256]
+    return [cell["cell_type"], text, cell.get("attachments", {}), files]
 
 
-def _budget(budget: str, name: str) -> list:
-    path = base.NOTEBOOKS / "budgets.yaml"
-    table = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    chosen = (table or {}).get(budget) or {}
-    return [chosen.get("all"), chosen.get(name)]
+def _files(pattern: str) -> list[Path]:
+    """The files that a path or pattern such as tests/bench/*.py names, in the project or else in the checkout."""
+    return sorted(base.ROOT.glob(pattern)) or sorted(base.CHECKOUT.glob(pattern))
+
+
+def _modules(sources: list[str]) -> list[str]:
+    """The modules of helpers that these sources reach themselves (theirs are in their hash)."""
+    modules = set()
+    for text in sources:
+        try:
+            modules |= imported(ast.parse(without_magics(text)))
+        except (SyntaxError, ValueError):  # it fails when it runs, where its author sees it
+            continue
+    return sorted(modules - {"helpers."})  # the names it reaches are there
 
 
 def _claims() -> str:
-    """Claims, printed numbers, and the results of published pages, which the ledger also reads."""
+    """Claims, printed numbers, and what the judge also reads: results of published pages, and which records exist."""
     files = [*base.NOTEBOOKS.glob("claims*.yaml"), *base.NOTEBOOKS.glob("*.csv"), *base.PUBLISHED.glob("*.json")]
-    return digest([file_hash(file) for file in sorted(files)])
+    trials = sorted(path.stem for path in (base.PUBLISHED / "records").glob("*/*.json"))
+    return digest([[file_hash(file) for file in sorted(files)], trials])
 
 
 def _stands(study: str, key: str, check: str) -> bool:

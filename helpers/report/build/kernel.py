@@ -1,7 +1,8 @@
 """One notebook in its own kernel: papermill runs it, our own rules say how it ended.
 
 papermill's status is not used: after an interrupt it calls cells completed that never ran. A run is
-complete when every code cell was executed, none raised, and the last one handed over results.
+complete when every code cell was executed, none raised, and results were handed over; a notebook that
+asks for no page of ours has none to hand over.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ class PinnedKernel(AsyncKernelManager):
     Over IPC, where two kernels cannot choose the same port; Windows has only TCP on the loopback.
     """
 
-    run = None  # the Run that started it
+    run = None  # the KernelRun that started it
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -55,7 +56,7 @@ class PinnedKernel(AsyncKernelManager):
 
 
 @dataclass(kw_only=True)
-class Run:
+class KernelRun:
     """A notebook's run. `execute` blocks; another thread may `interrupt`, `kill`, read `cell`."""
 
     notebook: Path
@@ -64,6 +65,7 @@ class Run:
     environment: dict  # variables for the kernel beside our own
     timeout: float | None  # seconds for one cell
     stopped: threading.Event  # set when the build is interrupted
+    is_plain: bool = False  # whether it is complete without results
     process: object = None
     cell: int = 0  # the cell that runs, from 1
     cell_started: float = 0.0
@@ -126,9 +128,11 @@ class Run:
             return "failed", f"{where}: {error.ename}: {error.evalue}".split("\n")[0]
         if problem or done < len(code):
             return "failed", f"{where}: {problem or 'the run ended there'}"
-        if not any(BUNDLE in output.get("data", {}) for output in outputs):
-            return "failed", "handed over no results: end with page.finish()"
-        return "complete", ""
+        if any(BUNDLE in output.get("data", {}) for output in outputs):
+            return "complete", ""
+        if self.is_plain:
+            return "complete, no results", ""
+        return "failed", "handed over no results: end with page.finish()"
 
     def check_time(self) -> None:
         """Kill the kernel if its cell does not heed the interrupt that the timeout sent."""

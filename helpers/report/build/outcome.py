@@ -1,5 +1,6 @@
 """What is kept of a notebook's run: the executed notebook, its page, one JSON with the results."""
 
+import json
 import re
 import shlex
 import threading
@@ -12,10 +13,12 @@ from helpers import base
 from helpers.base import CourseworkError
 from helpers.page.page import BUNDLE
 from helpers.report.build import freshness
+from helpers.report.export.facts import COMPLETE
 
+FAILED = "failed"  # the folder, beside complete pages, of runs that failed and may not replace them
 # What is taken from the kernel's results, and what the page carries about its own run.
 KEPT = ("parameters", "changed", "data", "results", "predictions", "used")
-TOLD = (
+ON_PAGE = (
     *("notebook", "title", "budget", "status", "reason", "started", "duration_s", "command"),
     *("author", "parameters", "changed", "data", "inputs", "provenance"),
 )
@@ -29,10 +32,11 @@ class Job:
     path: Path
     nb: dict  # its JSON
     before: dict | None  # the state that the last build left
+    problem: str = ""  # why it cannot be run at all
     parameters: dict = field(default_factory=dict)
     inputs: dict = field(default_factory=dict)  # what its page stands on, as hashes
-    changes: list = field(default_factory=list)  # what of that differs from last time, in words
-    run: object = None  # kernel.Run, once it runs
+    changes: list = field(default_factory=list)  # the names of those that differ from last time
+    run: object = None  # kernel.KernelRun, once it runs
     started: float = 0.0
 
     @property
@@ -43,8 +47,14 @@ class Job:
     def title(self) -> str:
         """The notebook's first heading."""
         prose = ["".join(c["source"]) for c in self.nb["cells"] if c["cell_type"] == "markdown"]
-        found = re.search(r"^# +(.+)$", "\n".join(prose), re.MULTILINE)
-        return found[1].strip() if found else self.name
+        heading = re.search(r"^# +(.+)$", "\n".join(prose), re.MULTILINE)
+        return heading[1].strip() if heading else self.name
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the notebook never asks for a page of ours, as a course's own: it has no results to hand over."""
+        code = "\n".join("".join(c["source"]) for c in self.nb["cells"] if c["cell_type"] == "code")
+        return not re.search(r"\bbegin\(|\bpage\.finish\(", code)
 
     def about(self, key: str, default=None):
         """What the notebook's metadata says under "coursework": needs, data or timeout."""
@@ -52,7 +62,31 @@ class Job:
 
     @property
     def datasets(self) -> list[str]:
-        return self.about("data", ["fashion_mnist"])
+        return self.about("data", [] if self.is_plain else ["fashion_mnist"])
+
+
+def read_job(path: Path, folder: Path) -> Job:
+    """The job of a notebook's file; one that cannot be a page has a problem, and no cells."""
+    nb = freshness.read_json(path)
+    problem = ""
+    if not _is_notebook(nb):
+        nb, problem = {"cells": [], "metadata": {}}, "is not a notebook: mend it in JupyterLab or remove it"
+    elif path.stem.lower() == "index":
+        problem = "its page would replace the index: give it another name"
+    before = freshness.read_json(folder / f"{path.stem}.json")
+    return Job(path=path, nb=nb, before=before if isinstance(before, dict) else None, problem=problem)
+
+
+def _is_notebook(nb) -> bool:
+    """Whether the JSON has the form that a build relies on."""
+    if not isinstance(nb, dict) or not isinstance(nb.get("metadata"), dict) or not isinstance(nb.get("cells"), list):
+        return False
+    if not isinstance(nb["metadata"].get("coursework", {}), dict):
+        return False
+    cells = [cell for cell in nb["cells"] if isinstance(cell, dict) and isinstance(cell.get("metadata", {}), dict)]
+    sources = [cell.get("source") for cell in cells if isinstance(cell.get("cell_type"), str)]
+    texts = [source if isinstance(source, list) else [source] for source in sources]
+    return len(texts) == len(nb["cells"]) and all(isinstance(line, str) for text in texts for line in text)
 
 
 def state_of(job: Job, nb, status: str, reason: str, build) -> dict:
@@ -75,9 +109,16 @@ def state_of(job: Job, nb, status: str, reason: str, build) -> dict:
         "lock": job.inputs["lock"],
         "seeds": sorted({s for r in state["results"].values() for s in r.get("seeds") or []}),
         "precision": build.environment.get("PRECISION", "auto"),
+        "trials": bundle.get("trials", {}),
         "machine": bundle.get("machine", {}),
     }
     return state
+
+
+def failure(job: Job, reason: str, budget: str) -> dict:
+    """The state of a notebook that was not run, or whose run could not be kept; an earlier page stays as it is."""
+    nothing = {"notebook": job.name, "title": job.title, "budget": budget, "author": "", "results": {}}
+    return nothing | (job.before or {}) | {"status": "failed", "reason": reason}
 
 
 def command(job: Job, build) -> str:
@@ -87,31 +128,66 @@ def command(job: Job, build) -> str:
     words |= {"DATA": build.data} if build.data != "auto" else {}
     words |= {name.upper(): given.pop(name) for name in ("seed", "device") if name in given}
     words |= {n: v for n, v in build.environment.items() if n == "PRECISION" and v != "auto"}
-    words |= {"SET": " ".join(f"{n}={v}" for n, v in given.items())} if given else {}
+    words |= {"SET": " ".join(f"{name}={_in_set(value)}" for name, value in given.items())} if given else {}
     return " ".join(["make report", *(f"{n}={shlex.quote(str(v))}" for n, v in words.items())])
 
 
-def publish(job: Job, nb, state: dict, folder: Path) -> tuple[dict, list[str]]:
+def _in_set(value) -> str:
+    """A parameter's value as SET reads it: see variables.pairs."""
+    if isinstance(value, str):
+        return value if re.fullmatch(r"[^\s'\"\[\](){}]+", value) else json.dumps(value, ensure_ascii=False)
+    literal = repr(value)
+    return literal if '"' in literal else literal.replace("'", '"')  # the shell's own quotes then stay outside
+
+
+def write_page(job: Job, nb, state: dict, folder: Path) -> tuple[dict, list[str]]:
     """Write the executed notebook, its page and its JSON; returns (state, warnings).
 
-    A page that the export refuses makes the run a failed one, and is set again as that. The JSON
-    comes last: without it the next build starts over.
+    A page that the export refuses makes the run a failed one, and is set again as that. Where a complete page of the
+    same parameters lies in `folder` it stays, with its JSON, and the failed run goes to the folder "failed" beside it.
+    The JSON comes last: without it the next build starts over.
     """
+    import nbformat
+
+    executed = nbformat.writes(nb) + "\n"
+    with _export, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        page = _set_page(executed, state) or _set_page(executed, state)  # the second time as a failed one
+    warned = [str(w.message) for w in caught if w.category is UserWarning]
+    keeps = _keeps_the_page_before(job, state, folder)
+    place = folder / FAILED if keeps else folder
+    base.write_atomically(place / f"{job.name}.ipynb", executed)
+    if page:
+        base.write_atomically(place / f"{job.name}.html", page)
+    else:
+        (place / f"{job.name}.html").unlink(missing_ok=True)
+    if keeps:
+        where = f"its last complete page stays, this run is {FAILED}/{job.name}.{'html' if page else 'ipynb'}"
+        return job.before | {"status": state["status"], "reason": f"{state['reason']} ({where})"}, warned
+    base.write_atomically(folder / f"{job.name}.json", base.to_json(state, indent=1))
+    for suffix in ("html", "ipynb"):
+        (folder / FAILED / f"{job.name}.{suffix}").unlink(missing_ok=True)
+    return state, warned
+
+
+def _set_page(executed: str, state: dict) -> str:
+    """The page as HTML; "" where it cannot be set, which fails the run: `state` then says why."""
     import nbformat
 
     from helpers.report.export import export  # loads nbconvert
 
-    notebook, page = folder / f"{job.name}.ipynb", folder / f"{job.name}.html"
-    base.write_atomically(notebook, nbformat.writes(nb) + "\n")
-    with _export, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        for attempt in (1, 2):
-            try:
-                export.export_page(notebook, page, {key: state[key] for key in TOLD})
-                break
-            except CourseworkError as error:
-                state |= {"status": "failed", "reason": state["reason"] or str(error)}
-                if attempt == 2:  # not even as a failed page
-                    page.unlink(missing_ok=True)
-    base.write_atomically(folder / f"{job.name}.json", base.to_json(state, indent=1))
-    return state, [str(w.message) for w in caught if w.category is UserWarning]
+    try:
+        nb = nbformat.reads(executed, as_version=4)
+        return export.page_html(nb, {key: state[key] for key in ON_PAGE}, base.NOTEBOOKS)
+    except Exception as error:  # ours, or any that a library finds in somebody's cells: the other pages live
+        words = str(error) if isinstance(error, CourseworkError) else f"its page: {type(error).__name__}: {error}"
+        if state["status"] in COMPLETE or not state["reason"]:
+            state |= {"status": "failed", "reason": " ".join(words.split())}
+        return ""
+
+
+def _keeps_the_page_before(job: Job, state: dict, folder: Path) -> bool:
+    before = job.before or {}
+    there = all((folder / f"{job.name}.{suffix}").exists() for suffix in ("html", "ipynb"))
+    same = before.get("inputs", {}).get("parameters") == job.inputs["parameters"]
+    return there and same and before.get("status") in COMPLETE and state["status"] not in COMPLETE

@@ -1,15 +1,14 @@
 """The build: each notebook whose inputs changed is run, two at a time, and set as a page; then the index.
 
 Whatever lies in notebooks/ is built. A notebook's metadata may say `"coursework": {"needs": "all" or
-names, "data": ["fashion_mnist", "cifar10"], "reads": other files, "timeout": seconds for one cell,
-"alone": true}`; one that measures speed runs alone.
+names, "data": ["fashion_mnist", "cifar10"], "reads": other files or patterns, "timeout": seconds for one
+cell, "alone": true}`; one that measures speed runs alone.
 """
 
 import contextlib
 import fnmatch
 import os
 import re
-import signal
 import tempfile
 import threading
 import time
@@ -23,9 +22,10 @@ from helpers import base, page
 from helpers.base import CourseworkError
 from helpers.data import sources
 from helpers.page import parameters
-from helpers.report.build import console, freshness, outcome
+from helpers.report.build import console, freshness, order, outcome
 from helpers.report.build.outcome import Job
-from helpers.trials import runner
+from helpers.report.export.facts import COMPLETE
+from helpers.trials import runner, worker
 
 AT_ONCE = 2  # notebooks; a kernel's start and a page's setting fill the gaps of the other
 
@@ -48,8 +48,12 @@ class Build:
         Raises CourseworkError on bad parameters or data, and where another build is at work.
         """
         self._look()
-        self.selected, self.warnings = self._select(), []
-        self.stopped, self.commit = threading.Event(), runner.commit()
+        self.selected = self._select()
+        self.warnings = []
+        self.stopped = threading.Event()
+        self.commit = runner.commit()
+        if self.fresh:  # what one notebook trains from now on is fresh for all others
+            self.environment |= {"FRESH": "1", "COURSEWORK_FRESH_SINCE": worker.now()}
         self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             try:
@@ -57,7 +61,7 @@ class Build:
             except Timeout:
                 where = f"another build is writing to {self.folder}"
                 raise CourseworkError(f"{where}; wait for it or stop it") from None
-            stack.enter_context(_sigterm_as_interrupt())
+            stack.enter_context(console.signals_as_interrupt())
             names = dict.fromkeys(name for job in self.selected for name in job.datasets)
             self.data_of = {name: sources.obtain(name, self.data) for name in names}
             self.log = stack.enter_context(console.Log(self.folder / "build.log"))
@@ -74,14 +78,9 @@ class Build:
         return index.write_index(self.folder, [self._state(job) for job in self.jobs.values()])
 
     def _look(self) -> None:
-        self.folder, self.states = base.REPORTS / self.budget, {}
-        self.jobs = {p.stem: self._job(p) for p in sorted(base.NOTEBOOKS.glob("*.ipynb"))}
-
-    def _job(self, path: Path) -> Job:
-        nb = freshness.read_json(path)
-        if nb is None or "cells" not in nb:
-            raise CourseworkError(f"{path} is not a notebook: mend it in JupyterLab or remove it")
-        return Job(path=path, nb=nb, before=freshness.read_json(self.folder / f"{path.stem}.json"))
+        self.folder = base.REPORTS / self.budget
+        self.states = {}  # of the notebooks that are done
+        self.jobs = {p.stem: outcome.read_job(p, self.folder) for p in sorted(base.NOTEBOOKS.glob("*.ipynb"))}
 
     def _select(self) -> list[Job]:
         """The notebooks that ONLY names, long ones first, with the parameters each declares."""
@@ -92,14 +91,23 @@ class Build:
                 there = ", ".join(self.jobs) or f"none in {base.NOTEBOOKS}"
                 raise CourseworkError(f"ONLY={pattern}: no such notebook; there are {there}")
             chosen |= {name: self.jobs[name] for name in names}
-        declared = {name: parameters.declared(job.path) for name, job in chosen.items()}
-        known = dict.fromkeys(name for names in declared.values() for name in names)
-        parameters.refuse_unknown(self.given, known, "SET")
+        order.check(list(chosen.values()), self.jobs)
+        declared = {name: self._declared(job) for name, job in chosen.items()}
+        accepted = dict.fromkeys(name for names in declared.values() for name in names)
+        parameters.refuse_unknown(self.given, accepted, "SET")
         asked = {"budget": self.budget, "data": self.data, **self.given}
         for name, job in chosen.items():
             mine = {key: value for key, value in asked.items() if key in declared[name]}
-            job.parameters = page.check_parameters(job.path, mine)
+            job.parameters = page.check_parameters(job.path, mine) if mine else {}
         return sorted(chosen.values(), key=lambda job: -self._usual_seconds(job))
+
+    def _declared(self, job: Job) -> dict:
+        """The job's parameters; a notebook whose own cell is wrong has a problem, and the others are built."""
+        try:
+            return {} if job.problem else parameters.declared(job.path)
+        except CourseworkError as error:
+            job.problem = str(error)
+            return {}
 
     def _usual_seconds(self, job: Job) -> float:
         """How long the notebook took last time, here or for the committed pages."""
@@ -108,7 +116,8 @@ class Build:
 
     def _schedule(self, pool) -> None:
         """Start what is ready until all is done; an interrupt stops the kernels and marks their pages."""
-        pending, running = list(self.selected), {}
+        pending = list(self.selected)
+        running = {}  # future -> its job
         if pending:  # before any thread: Jupyter's packages import each other, and two threads at once may lose
             from helpers.report.export import export  # noqa: F401
         try:
@@ -119,11 +128,13 @@ class Build:
                         self._start(job, pool, running)
                 done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
-                    self._report(running.pop(future), *future.result())
+                    self._collect(running.pop(future), future)
                 for job in running.values():
                     if job.run:
                         job.run.check_time()
                 self.log.live(running.values())
+                if self.log.gone:
+                    raise KeyboardInterrupt
         except BaseException as error:
             self._stop(running)
             if not isinstance(error, KeyboardInterrupt):
@@ -134,21 +145,28 @@ class Build:
         if alone and running:
             return False
         unfinished = {other.name for other in [*pending, *running.values()] if other is not job}
-        return not unfinished & set(self._needs(job))
-
-    def _needs(self, job: Job) -> list[str]:
-        """The notebooks whose results this one reads: those it lists, or all that do not need all."""
-        needs = job.about("needs", [])
-        return [n for n, j in self.jobs.items() if n in needs or (needs == "all" != j.about("needs"))]
+        return not unfinished & set(order.needs(job, self.jobs))
 
     def _start(self, job: Job, pool, running) -> None:
-        """Hand the job to a thread, unless its page is up to date."""
-        self._compare(job)
-        if job.changes or self.fresh:
+        """Hand the job to a thread, unless its page is up to date or the notebook cannot be run."""
+        if job.problem:
             job.started = time.time()
-            running[pool.submit(self._make, job)] = job
-        else:
+            self._report(job, outcome.failure(job, job.problem, self.budget), [])
+            return
+        self._compare(job)
+        if not (job.changes or self.fresh):
             self.states[job.name] = job.before
+            return
+        job.started = time.time()
+        if job.before:
+            why = "FRESH=1" if self.fresh else freshness.in_words(job.changes)
+            self.log.say(f"{'Setting' if self._page_only(job) else 'Running'} {job.name} again, changed: {why}")
+        running[pool.submit(self._make, job)] = job
+
+    def _page_only(self, job: Job) -> bool:
+        """Whether the last run still stands and only its page is set again."""
+        there = (self.folder / f"{job.name}.ipynb").exists()
+        return there and not self.fresh and {*job.changes} <= {*freshness.SET_AGAIN}
 
     def _compare(self, job: Job) -> None:
         """Note what the job's page would stand on now, and what of that changed since its last run."""
@@ -160,48 +178,58 @@ class Build:
             self.budget,
             parameters=[job.parameters, self.environment.get("PRECISION")],
             data=[getattr(self.data_of.get(name), "fingerprint", None) for name in job.datasets],
-            needs=[(states[name] or {}).get("results") for name in self._needs(job)],
-            reads=[freshness.file_hash(base.ROOT / name) for name in job.about("reads", [])],
+            needs=[(states[name] or {}).get("results") for name in order.needs(job, self.jobs)],
             author=self.author,
         )
         now = job.inputs | {"records": freshness.records(before.get("used", []), self.budget)}
         job.changes = freshness.changes(now, before.get("inputs"))
-        if before and before.get("status") != "complete":
+        if before and before.get("status") not in COMPLETE:
             job.changes.append(f"was {before.get('status')}")
         if before and not (self.folder / f"{job.name}.html").exists():
-            job.changes.append("template")  # the page is gone: set it again
+            job.changes.append("page")
 
     def _make(self, job: Job) -> tuple[dict, list[str]]:
         """Run the notebook, or take its last run where only prose changed; set the page. In a thread."""
-        executed = self.folder / f"{job.name}.ipynb"
-        if executed.exists() and not self.fresh and {*job.changes} <= {*freshness.SET_AGAIN}:
-            nb = freshness.with_new_prose(executed, job.path)
+        if self._page_only(job):
+            nb = freshness.with_new_prose(self.folder / f"{job.name}.ipynb", job.path)
             new = {"title": job.title, "author": self.author, "inputs": job.before["inputs"] | job.inputs}
-            return outcome.publish(job, nb, job.before | new, self.folder)
-        from helpers.report.build.kernel import Run  # here: papermill loads when a notebook needs it
+            return outcome.write_page(job, nb, job.before | new, self.folder)
+        from helpers.report.build.kernel import KernelRun  # here: papermill loads when a notebook needs it
 
         with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
-            told = {"COURSEWORK_BUILD": "1", "COURSEWORK_NOTEBOOK": job.name}
-            told["COURSEWORK_PROGRESS"] = str(Path(scratch, "progress"))
-            job.run = Run(
+            ours = {"COURSEWORK_BUILD": "1", "COURSEWORK_NOTEBOOK": job.name}
+            ours["COURSEWORK_PROGRESS"] = str(Path(scratch, "progress"))
+            job.run = KernelRun(
                 notebook=job.path,
                 scratch=Path(scratch),
                 log=self.log.file,
-                environment=self.environment | told,
+                environment=self.environment | ours,
                 timeout=job.about("timeout"),
                 stopped=self.stopped,
+                is_plain=job.is_plain,
             )
             nb, status, reason = job.run.execute(job.parameters)
         state = outcome.state_of(job, nb, status, reason, self)
-        return outcome.publish(job, nb, state, self.folder)
+        return outcome.write_page(job, nb, state, self.folder)
+
+    def _collect(self, job: Job, future) -> None:
+        """Note how a notebook ended. What nobody expected fails its page, and the others live."""
+        try:
+            state, warned = future.result()
+        except Exception as error:
+            words = str(error) if isinstance(error, CourseworkError) else f"{type(error).__name__}: {error}"
+            state, warned = outcome.failure(job, " ".join(words.split()), self.budget), []
+        self._report(job, state, warned)
 
     def _report(self, job: Job, state: dict, warned: list[str]) -> None:
         self.states[job.name] = state
         self.warnings += warned
         seconds = f"{time.time() - job.started:6.1f} s"
-        what = ", ".join(job.changes) or "FRESH=1"
-        how = f"  ({'' if job.run else 'page only, '}changed: {what})" if job.before else ""
-        self.log.say(f"{job.name:40} {state['status']:12} {seconds}  {state['reason']}{how}".rstrip())
+        how = "" if job.run or job.problem else "page only  "
+        counts = state.get("provenance", {}).get("trials", {})
+        trials = ", ".join(f"{count} {origin}" for origin, count in counts.items())
+        shown = f"  [trials: {trials}]" if trials and job.run else ""
+        self.log.say(f"{job.name:40} {state['status']:12} {seconds}  {how}{state['reason']}{shown}".rstrip())
 
     def _stop(self, running: dict) -> None:
         """Interrupt the kernels, kill those that do not heed it, mark their pages."""
@@ -218,7 +246,7 @@ class Build:
             if job.run and not future.done():
                 job.run.kill()
         for future, job in running.items():
-            self._report(job, *future.result())
+            self._collect(job, future)
 
     def _close(self) -> int:
         """Write the index and the last lines; returns the exit code."""
@@ -232,13 +260,13 @@ class Build:
         if not built:
             self.log.say(f"Nothing to do: {len(mine)} pages are up to date.")
         else:
-            self.log.say(", ".join(f"{number} {status}" for status, number in counts.items()))
+            self.log.say("; ".join(f"{number} {status}" for status, number in counts.items()))
         for line in self.warnings:
             self.log.say(f"Warning: {line}")
         self.log.say(f"Open {os.path.relpath(path)}")
         if any(entry["standin"] for state in mine for entry in state.get("data", [])):
             self.log.say(page.BANNER)
-        return int(set(counts) != {"complete"})
+        return int(not {*counts} <= {*COMPLETE})
 
     def _state(self, job: Job) -> dict:
         """The state for the index: of this build, else of an earlier one, stale where inputs changed since."""
@@ -247,27 +275,12 @@ class Build:
         nothing = {"notebook": job.name, "title": job.title, "budget": self.budget, "status": "not run"}
         if job.before is None:
             return nothing | {"reason": "", "results": {}}
+        if job.problem:
+            return nothing | job.before | {"status": "stale", "reason": job.problem}
         if not job.inputs:
             self._compare(job)
         unasked = ("parameters", "author", "data")  # these are of a build that selects it
         changes = [change for change in job.changes if change not in unasked]
-        if job.before.get("status") != "complete" or not changes:
+        if job.before.get("status") not in COMPLETE or not changes:
             return nothing | job.before
-        return job.before | {"status": "stale", "reason": "changed since: " + ", ".join(changes)}
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt():
-    """SIGTERM ends the build as Ctrl-C does, so that no kernel outlives it."""
-
-    def stop(number, frame):
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return job.before | {"status": "stale", "reason": f"changed since: {freshness.in_words(changes)}"}

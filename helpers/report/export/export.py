@@ -4,12 +4,12 @@ The notebook becomes a flat list of parts (prose, code, figure, table ...), the 
 page that would fetch something or hide a figure from a reader who cannot see it, `seal` writes the manifest of hashes.
 """
 
-import base64
 import csv
 import io
 import re
 import urllib.parse
 import warnings
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import nbformat
@@ -19,8 +19,8 @@ from PIL import Image
 
 from helpers.base import CourseworkError, write_atomically
 from helpers.page.page import BUNDLE
-from helpers.report.export.facts import banners, facts, provenance_rows, result_rows
-from helpers.report.export.pieces import Prose, printed
+from helpers.report.export.facts import COMPLETE, banners, facts, provenance_rows, result_rows
+from helpers.report.export.pieces import Prose, stream_text
 from helpers.report.export.seal import gate, seal
 
 TEMPLATES = Path(__file__).parent
@@ -30,23 +30,29 @@ LARGE = 1_000_000  # bytes; a page above is worth a word
 
 
 def export_page(notebook: Path, html: Path, state: dict) -> None:
-    """Write the executed `notebook` as one page. `state` is what the build knows of the run (status, budget ...).
+    """Write the executed `notebook` as one page: see `page_html`."""
+    nb = nbformat.read(notebook, as_version=4)
+    write_atomically(html, page_html(nb, {"notebook": Path(notebook).stem, **state}, Path(notebook).parent))
+
+
+def page_html(nb, state: dict, folder: Path) -> str:
+    """The page of an executed notebook. `state` is what the build knows of the run (notebook, status, budget ...).
+
+    Image files that its text shows are embedded from `folder`.
 
     Raises CourseworkError, in one line, on a figure without alt text, a formula that MathML lacks, anything that
     would be fetched from elsewhere, and a complete run that published nothing.
     """
-    notebook, html = Path(notebook), Path(html)
-    nb = nbformat.read(notebook, as_version=4)
-    name = state.get("notebook") or notebook.stem
+    name = state["notebook"]
     bundle = results_of(nb)
     if state.get("status") == "complete" and not bundle.get("results"):
         raise CourseworkError(f"{name}: published no results; call page.publish and end with page.finish()")
-    prose = Prose(name, str(notebook.parent))
+    prose = Prose(name, str(folder))
     parts = list(_parts(nb, name, prose, strict=state.get("status") == "complete"))
     page = {
         "notebook": name,
         "title": state.get("title") or name,
-        "status": state.get("status"),
+        "good": state.get("status") in COMPLETE,
         "parts": parts,
         "facts": facts(state),
         "banners": banners(state, bundle),
@@ -56,15 +62,16 @@ def export_page(notebook: Path, html: Path, state: dict) -> None:
         "provenance": list(provenance_rows(state)),
         "command": state.get("command") or "",
     }
-    exporter = HTMLExporter(template_name="template", extra_template_basedirs=[str(TEMPLATES)])
+    exporter = HTMLExporter(
+        template_name="template", template_file="page.html.j2", extra_template_basedirs=[str(TEMPLATES)]
+    )
     shell = nbformat.v4.new_notebook(metadata=nb.metadata)  # for the language of its code
     text, _ = exporter.from_notebook_node(shell, resources={"page": page})
-    text = gate(seal(text, bundle, {**state, "notebook": name}), name)
-    if len(text.encode()) > LARGE:
-        warnings.warn(
-            f"{html.name} is {len(text.encode()) / 1e6:.1f} MB: fewer or smaller figures read better", stacklevel=2
-        )
-    write_atomically(html, text)
+    text = gate(seal(text, bundle, state), name)
+    size = len(text.encode())
+    if size > LARGE:
+        warnings.warn(f"{name}.html is {size / 1e6:.1f} MB: fewer or smaller figures read better", stacklevel=2)
+    return text
 
 
 def results_of(nb) -> dict:
@@ -110,11 +117,11 @@ def _labelled(kind, words, counts, **part):
 
 def _output(output, where, counts, prose, strict):
     if output.output_type == "stream":
-        text = printed(output.text, stderr=output.name == "stderr")
+        text = stream_text(output.text, stderr=output.name == "stderr")
         if text:
             yield _labelled("printed", text.split("\n")[0], counts, text=text, stderr=output.name == "stderr")
     elif output.output_type == "error":
-        text = printed("\n".join(output.traceback))
+        text = stream_text("\n".join(output.traceback))
         yield _labelled("error", output.ename, counts, text=text, name=f"{output.ename}: {strip_ansi(output.evalue)}")
     elif BUNDLE not in output.data and not output.metadata.get("coursework", {}).get("role"):
         yield from _displayed(output, where, counts, prose, strict)
@@ -135,7 +142,7 @@ def _displayed(output, where, counts, prose, strict):
     elif image:
         yield _figure(image, data[image], output.metadata.get(image, {}), where, counts, strict)
     elif data.get("text/plain", "").strip():
-        text = printed(data["text/plain"])
+        text = stream_text(data["text/plain"])
         yield _labelled("printed", text.split("\n")[0], counts, text=text, stderr=False)
 
 
@@ -162,14 +169,15 @@ def _figure(kind, data, about, where, counts, strict):
 def _picture(kind, data):
     """The image as a data URI; a PNG as lossless WebP where that is smaller, with its size in pixels."""
     if kind == "image/svg+xml":
-        return {"src": f"data:{kind};base64,{base64.b64encode(data.encode()).decode()}"}
-    raw = base64.b64decode(data)
-    image, smaller = Image.open(io.BytesIO(raw)), io.BytesIO()
+        return {"src": f"data:{kind};base64,{b64encode(data.encode()).decode()}"}
+    raw = b64decode(data)
+    image = Image.open(io.BytesIO(raw))
+    smaller = io.BytesIO()
     if kind == "image/png" and not getattr(image, "is_animated", False):
         image.save(smaller, "webp", lossless=True)
         if smaller.tell() < len(raw):
             kind, raw = "image/webp", smaller.getvalue()
-    src = f"data:{kind};base64,{base64.b64encode(raw).decode()}"
+    src = f"data:{kind};base64,{b64encode(raw).decode()}"
     return {"src": src, "width": image.width, "height": image.height}
 
 

@@ -6,6 +6,8 @@ from helpers.base import to_json
 from helpers.page.page import BANNER
 from helpers.report import check
 
+COMPLETE = ("complete", "complete, no results")  # a run that came to its end; the second of a notebook without a page
+
 
 def duration(seconds: float | None) -> str:
     """Seconds in words for people: 42 s, 3 min 5 s, 2 h 10 min."""
@@ -25,7 +27,8 @@ def moment(when) -> str:
         when = datetime.fromtimestamp(when, UTC) if isinstance(when, (int, float)) else datetime.fromisoformat(when)
     except ValueError:
         return str(when)
-    return f"{(when.astimezone(UTC) if when.tzinfo else when):%-d %B %Y, %H:%M} UTC"
+    when = when.astimezone(UTC) if when.tzinfo else when
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
 def data_of(run: dict) -> list[dict]:
@@ -60,7 +63,7 @@ def facts(state: dict) -> list[tuple[str, str]]:
 def banners(state: dict, bundle: dict) -> list[str]:
     """What a reader must know before the first number, in words."""
     lines, shares = [], [r.get("share") or 0 for r in bundle.get("results", {}).values()]
-    if state.get("status") not in ("complete", None):
+    if state.get("status") not in (*COMPLETE, None):
         why = f": {state['reason']}" if state.get("reason") else ""
         lines.append(f"This page is not a finished result. Its run is marked \u201c{state['status']}\u201d{why}.")
     if stand_in(state):
@@ -71,9 +74,14 @@ def banners(state: dict, bundle: dict) -> list[str]:
             "Smoke budget: the shortest trainings that test the machinery. No number here is a result to quote."
         )
     elif short:
+        count, total, what = len(short), len(shares), "published results come from"
+        if "claims.shortened" in bundle["results"]:  # a page that counts claims says it of them, in one number
+            counts = (bundle["results"][f"claims.{name}"]["value"] for name in ("shortened", "claims"))
+            count, total = map(check.shown, counts)
+            what = "claims rest on"
         lines.append(
-            f"Reduced budget ({state.get('budget')}): {len(short)} of {len(shares)} published results come from "
-            f"shortened trainings, the shortest with {_share(min(short))}. The table at the end marks them."
+            f"Reduced budget ({state.get('budget')}): {count} of {total} {what} shortened trainings, the shortest with "
+            f"{_share(min(short))}. The table at the end marks them."
         )
     return lines
 
@@ -82,13 +90,17 @@ def result_rows(bundle: dict):
     """The rows of the table of results: dicts of key, value, std, n, unit, note, all but n as text."""
     for key, result in sorted(bundle.get("results", {}).items()):
         diverged = (result.get("statuses") or []).count("diverged")
-        share, budget = result.get("share", 1.0), result.get("budget")
+        share = result.get("share", 1.0)
+        budget = result.get("budget")
         notes = [f"{budget} budget"] * (budget not in (None, bundle.get("budget")))
         notes += [_share(share)] * (share is not None and share < 1)
         notes += [f"{diverged} of {len(result['statuses'])} diverged"] * bool(diverged)
-        std, unit = result.get("std"), result.get("unit") or ""
-        std, note = "–" if std is None else f"{std:.2g}", ", ".join(notes)
-        value, n = check.shown(result["value"]), result.get("n", 1)
+        std = result.get("std")
+        unit = result.get("unit") or ""
+        std = "–" if std is None else f"{std:.2g}"
+        note = ", ".join(notes)
+        value = check.shown(result["value"])
+        n = result.get("n", 1)
         yield {"key": key, "value": value, "std": std, "n": n, "unit": unit, "note": note}
 
 
@@ -98,8 +110,8 @@ def _share(share):
 
 def provenance_rows(state: dict):
     """Provenance as (name, value) lines; groups inside become 'group, name'."""
-    known = {"budget": state.get("budget"), "parameters": state.get("parameters"), "data": state.get("data")}
-    for name, value in {**known, **(state.get("provenance") or {})}.items():
+    own = {"budget": state.get("budget"), "parameters": state.get("parameters"), "data": state.get("data")}
+    for name, value in {**own, **(state.get("provenance") or {})}.items():
         for item in value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]:
             if isinstance(item, dict):
                 for inner, content in item.items():

@@ -21,7 +21,9 @@ class Headings:
     """Slugs and levels of one page's headings: unique, no jump, a single title."""
 
     def __init__(self):
-        self.title, self.entries, self._level = None, [], 1
+        self.title = None
+        self.entries = []
+        self._level = 1
         self._taken = {"content", "results", "run", "manifest", "published-results", "provenance", "manifest-of-hashes"}
 
     def add(self, html: str, level: int) -> str:
@@ -32,7 +34,8 @@ class Headings:
         self._level = level = max(2, min(level, self._level + 1))
         plain = unicodedata.normalize("NFKD", htmllib.unescape(re.sub(r"<[^>]*>", "", html)))
         stem = re.sub(r"[^a-z0-9]+", "-", plain.encode("ascii", "ignore").decode().lower()).strip("-") or "section"
-        slug, count = stem, 1
+        slug = stem
+        count = 1
         while slug in self._taken:
             count += 1
             slug = f"{stem}-{count}"
@@ -111,7 +114,7 @@ def _clean(table):
     for tag in [table, *table(True)]:
         kept = ("scope", "colspan", "rowspan", "id", "href", "class")
         tag.attrs = {k: v for k, v in tag.attrs.items() if k in kept or k.startswith("data-")}
-        tag["class"] = [name for name in tag.get("class", []) if name not in ("dataframe", "number")]
+        tag["class"] = [name for name in tag.get("class", []) if name != "dataframe"]
         if not tag["class"]:
             del tag["class"]
     for cell in table("th"):
@@ -123,7 +126,8 @@ def _clean(table):
 
 def _label(soup, table, number):
     """A caption that begins with the table's number, and the region that scrolls."""
-    caption, mark = table.caption or soup.new_tag("caption"), soup.new_tag("b")
+    caption = table.caption or soup.new_tag("caption")
+    mark = soup.new_tag("b")
     mark.string = f"Table {number}."
     caption.insert(0, mark, " ")
     table.insert(0, caption)
@@ -136,7 +140,10 @@ class Prose:
     """The Markdown of one page as HTML; `where` names the page in errors, `folder` holds its image files."""
 
     def __init__(self, where: str, folder: str):
-        self.headings, self.tables, self._where, self._folder = Headings(), Tables(), where, folder
+        self.headings = Headings()
+        self.tables = Tables()
+        self._where = where
+        self._folder = folder
 
     def html(self, text: str) -> str:
         """`text` with formulas, headings and tables set. Raises CourseworkError on TeX that MathML lacks."""
@@ -144,7 +151,7 @@ class Prose:
         return self.tables.mend(MarkdownWithMath(renderer=renderer).render(text))
 
 
-def printed(text: str, stderr: bool = False) -> str:
+def stream_text(text: str, stderr: bool = False) -> str:
     """A printout without colour codes, overwritten progress lines and anything beyond its first and last lines."""
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in strip_ansi(text).strip("\n").split("\n")]
     if stderr:

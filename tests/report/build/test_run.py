@@ -124,7 +124,7 @@ def test_what_changed_decides_what_is_done(small):
     started = state(small, "good")["started"]
     write_notebook(small, "good", *GOOD, prose="Other words.")
     built = report(small, "BUDGET=smoke")
-    assert "page only" in built.stdout
+    assert "page only" in built.stdout and "Setting good again, changed: its text\n" in built.stdout
     assert "Other words." in page_of(small, "good")
     assert "printed" in page_of(small, "good")  # the outputs of the run are still there
     assert state(small, "good")["started"] == started
@@ -141,7 +141,7 @@ def test_what_changed_decides_what_is_done(small):
 
     (small / "reports" / "bench.json").write_text("{}")
     built = report(small, "BUDGET=smoke").stdout
-    assert "(changed: reads)" in built and "good" not in built
+    assert "Running added again, changed: files that it reads" in built and "good" not in built
 
     write_notebook(small, "good", GOOD[0].replace("3 *", "5 *"), *GOOD[1:], prose="Other words.")
     report(small, "ONLY=added", "BUDGET=smoke")
@@ -165,6 +165,8 @@ WRONG = {
     "SET=epochs=0": "at least 1",
     "SET=eposch=2": "epochs",
     "SET=lr": "name=value",
+    "SET=budget=full": "BUDGET=full",
+    "SET=epochs=[1]": "epochs=[1]",
     "biuld": "build",
 }
 
@@ -178,6 +180,140 @@ def test_a_mistake_gets_one_line_before_a_kernel_starts(tmp_path, word):
     assert len(done.stderr.splitlines()) == 1
     assert WRONG[word] in done.stderr
     assert not (tmp_path / "reports" / "standard" / "good.json").exists()
+
+
+CIRCLES = {
+    "misspelt": ({"good": ["task9"]}, "good, needs: unknown notebook task9"),
+    "each other": ({"good": ["other"], "other": ["good"]}, "need each other: "),
+    "itself": ({"good": ["good"]}, "good -> good"),
+    "all and back": ({"good": ["other"], "other": "all"}, "need each other: "),
+    "no list": ({"good": "other", "other": []}, 'give "all" or a list'),
+    "no names": ({"good": [3]}, 'give "all" or a list'),
+}
+
+
+@pytest.mark.parametrize(("needs", "words"), CIRCLES.values(), ids=CIRCLES)
+def test_needs_that_cannot_be_met_are_refused_before_anything_runs(tmp_path, needs, words):
+    for name, names in needs.items():
+        write_notebook(tmp_path, name, *GOOD, needs=names)
+    done = report(tmp_path, "BUDGET=smoke", limit=30)
+    assert done.returncode == 1 and done.stdout == ""
+    assert words in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.rglob("good.json"))
+
+
+TRAINS = """from trial_functions import Config, fit_line
+
+trials = mu.run(fit_line, {"a": Config(log=LOG), "b": Config(log=LOG, lr=0.2)}, study="shared")
+page.publish_trials("a", trials)"""
+
+
+def test_fresh_trains_once_for_all_notebooks_and_the_next_build_does_nothing(tmp_path):
+    log = tmp_path / "trainings"
+    for name, needs in {"one": [], "two": ["one"], "beside": []}.items():
+        write_notebook(tmp_path, name, TRAINS.replace("LOG", repr(str(log))), FINISH, needs=needs)
+    settings = {"PYTHONPATH": str(CHECKOUT / "tests")}
+    for number, words in enumerate([[], ["FRESH=1"], ["FRESH=1"]], 1):
+        done = report(tmp_path, "BUDGET=smoke", *words, **settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("again, changed: FRESH=1") == 3 * len(words)
+        assert len(log.read_text().splitlines()) == 2 * number
+    again = report(tmp_path, "BUDGET=smoke", **settings)
+    assert "Nothing to do" in again.stdout
+    assert len(log.read_text().splitlines()) == 6
+
+
+def plain_notebook(home, name="plain"):
+    """A course's own notebook: an old format without cell ids, a figure without words, a kernel that is not here."""
+    figure = "%matplotlib inline\nimport matplotlib.pyplot as plt\n\nplt.plot([1, 3])"
+    code = {"cell_type": "code", "metadata": {}, "execution_count": 3, "outputs": []}
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": ["# Lab 3\n", "Words."]}]
+    cells += [code | {"source": source} for source in (figure, "1 + 41")]
+    kernel = {"kernelspec": {"name": "conda-env-d2l", "display_name": "d2l", "language": "python"}}
+    path = home / "notebooks" / f"{name}.ipynb"
+    path.write_text(json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 2}))
+
+
+def test_any_notebook_becomes_a_page_and_a_bad_one_stops_no_other(tmp_path):
+    write_notebook(tmp_path, "good", *GOOD)
+    write_notebook(tmp_path, "lost", 'page.publish("a", 1)', FINISH, prose="![a picture](attachment:gone.png)")
+    path = write_notebook(tmp_path, "odd", *GOOD)
+    path.write_text(path.read_text().replace("lr: float = 0.1", "lr: float = 9 ** 999"))
+    write_notebook(tmp_path, "index", *GOOD)
+    (tmp_path / "notebooks" / "broken.ipynb").write_text('{"cells": [3], "metadata": {}}')
+    plain_notebook(tmp_path)
+    done = report(tmp_path, "BUDGET=smoke")
+    assert done.returncode == 1 and done.stderr == ""
+    assert state(tmp_path, "good")["status"] == "complete"
+    assert state(tmp_path, "plain")["status"] == "complete, no results"
+    assert state(tmp_path, "lost")["status"] == "failed" and "gone.png" in state(tmp_path, "lost")["reason"]
+    for name, word in {"lost": "gone.png", "odd": "lr = ", "index": "another name", "broken": "not a notebook"}.items():
+        [line] = [line for line in done.stdout.splitlines() if line.startswith(f"{name} ")]
+        assert " failed " in line and word in line
+    index = page_of(tmp_path, "index")
+    assert "odd" in index and "plain.html" in index and "2 of 6 pages complete" in index
+    page = page_of(tmp_path, "plain")
+    assert "Lab 3" in page and ">42<" in page.replace("\n", "") and "not a finished result" not in page
+    again = report(tmp_path, "BUDGET=smoke", "ONLY=plain good")
+    assert again.returncode == 0 and "Nothing to do" in again.stdout
+
+
+def test_a_failed_run_leaves_the_complete_page_of_the_same_parameters(small):
+    before, stood = page_of(small, "good"), state(small, "good")
+    write_notebook(small, "good", *GOOD[:2], "undefined_name", FINISH)
+    done = report(small, "BUDGET=smoke")
+    assert done.returncode == 1 and "undefined_name" in done.stdout and "failed/good.html" in done.stdout
+    assert page_of(small, "good") == before and state(small, "good") == stood
+    assert "undefined_name" in page_of(small, "failed/good")
+    assert "undefined_name" in page_of(small, "index")  # which says that the page is not of the last run
+    assert "undefined_name" in report(small, "BUDGET=smoke").stdout  # tried again
+    write_notebook(small, "good", *GOOD, prose=r"$\undefinedcommand$")
+    assert "undefinedcommand" in report(small, "BUDGET=smoke").stdout
+    assert page_of(small, "good") == before
+    assert report(small, "BUDGET=smoke", "SET=epochs=2 lr=0.2").returncode == 1  # others: no page of these was complete
+    assert state(small, "good")["status"] == "failed"
+    write_notebook(small, "good", *GOOD)
+    assert report(small, "BUDGET=smoke").returncode == 0
+    assert state(small, "good")["status"] == "complete"
+    assert not (small / "reports" / "smoke" / "failed" / "good.html").exists()
+
+
+def test_a_reader_that_goes_away_ends_the_build_and_leaves_no_kernel(tmp_path):
+    note = tmp_path / "pid"
+    wait = f'import os\nimport time\n\nopen({str(note)!r}, "w").write(str(os.getpid()))\ntime.sleep(90)'
+    write_notebook(tmp_path, "a_short", 'page.publish("a", 1)', FINISH)
+    write_notebook(tmp_path, "long", 'page.publish("a", 1)', wait, FINISH)
+    write_notebook(tmp_path, "next", *GOOD)
+    command = [sys.executable, "-m", "helpers.report", "BUDGET=smoke"]
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment(tmp_path), cwd=CHECKOUT, **pipe) as build:
+        deadline = time.monotonic() + 60
+        while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        build.stdout.close()  # the next line, of a notebook that ends, finds nobody
+        assert build.stderr.read() == ""
+        assert build.wait(timeout=60) == 1
+    assert state(tmp_path, "a_short")["status"] == "complete"
+    assert (tmp_path / "reports" / "smoke" / "index.html").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+
+
+def test_a_log_on_a_full_disk_stops_no_build(tmp_path):
+    write_notebook(tmp_path, "good", *GOOD)
+    (tmp_path / "reports" / "smoke").mkdir(parents=True)
+    (tmp_path / "reports" / "smoke" / "build.log").symlink_to("/dev/full")
+    done = report(tmp_path, "BUDGET=smoke")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert state(tmp_path, "good")["status"] == "complete"
+
+
+@pytest.mark.parametrize("verb", ["build", "submission"])
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, verb):
+    write_notebook(tmp_path, "good", *GOOD)
+    (tmp_path / "reports").write_text("in the way")
+    done = report(tmp_path, verb, "BUDGET=smoke")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "reports" in done.stderr
 
 
 def test_make_hands_its_variables_on(tmp_path):
@@ -196,16 +332,16 @@ def test_a_page_that_cannot_be_set_is_a_failed_one(tmp_path):
     assert "alt text" in page_of(tmp_path, "bare")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_stops_kernels_and_marks_their_pages(tmp_path, number):
-    told = tmp_path / "pid"
-    wait = f'import os\nimport time\n\nopen({str(told)!r}, "w").write(str(os.getpid()))\ntime.sleep(90)'
+    note = tmp_path / "pid"
+    wait = f'import os\nimport time\n\nopen({str(note)!r}, "w").write(str(os.getpid()))\ntime.sleep(90)'
     write_notebook(tmp_path, "long", 'page.publish("a", 1)', wait, FINISH)
     command = [sys.executable, "-m", "helpers.report", "BUDGET=smoke"]
     settings = {"env": environment(tmp_path), "cwd": CHECKOUT, "text": True}
     with subprocess.Popen(command, stdout=subprocess.PIPE, **settings) as build:
         deadline = time.monotonic() + 60
-        while not (told.exists() and told.read_text()) and time.monotonic() < deadline:
+        while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
             time.sleep(0.1)
         build.send_signal(number)
         output, _ = build.communicate(timeout=20)
@@ -214,7 +350,7 @@ def test_an_interrupt_stops_kernels_and_marks_their_pages(tmp_path, number):
     assert state(tmp_path, "long")["status"] == "interrupted"
     assert "interrupted" in page_of(tmp_path, "long")
     with pytest.raises(ProcessLookupError):
-        os.kill(int(told.read_text()), 0)
+        os.kill(int(note.read_text()), 0)
 
 
 def test_stand_in_data_is_the_last_word(tmp_path):

@@ -18,7 +18,7 @@ from helpers.base import CourseworkError
 from helpers.report import check
 from helpers.report.export.export import LARGE
 from helpers.report.export.facts import duration, moment
-from helpers.report.export.pieces import printed
+from helpers.report.export.pieces import stream_text
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +148,15 @@ def test_long_printouts_are_cut_and_progress_is_gone(soup):
 
 
 def test_printed_text():
-    assert printed("a\rab\rabc\n") == "abc"
-    assert printed("\x1b[31mred\x1b[0m") == "red"
-    assert printed("x" * 3000).endswith("x ... 1,000 characters omitted")
-    assert printed("1%|#   | 1/100 [00:01<00:09, 9it/s]\nUserWarning: careful\n", stderr=True) == "UserWarning: careful"
-    assert printed("\n".join("abcdefg" * 6), stderr=False).count("\n") == 40
-    assert printed("\n" * 500) == ""
+    assert stream_text("a\rab\rabc\n") == "abc"
+    assert stream_text("\x1b[31mred\x1b[0m") == "red"
+    assert stream_text("x" * 3000).endswith("x ... 1,000 characters omitted")
+    assert (
+        stream_text("1%|#   | 1/100 [00:01<00:09, 9it/s]\nUserWarning: careful\n", stderr=True)
+        == "UserWarning: careful"
+    )
+    assert stream_text("\n".join("abcdefg" * 6), stderr=False).count("\n") == 40
+    assert stream_text("\n" * 500) == ""
 
 
 def test_figures_have_caption_alt_size_and_data(soup):

@@ -1,0 +1,87 @@
+"""The ledger as the summary shows it: one table with filters that need no script, a folded trail in every row."""
+
+import html
+import re
+
+import pandas as pd
+
+from helpers.claims import evidence
+from helpers.claims.trail import trail
+from helpers.page import markup
+
+LOOK = """.filters fieldset { border: 0; padding: 0; margin: .3rem 0; } .filters legend { float: left; width: 5rem; }
+.filters label { display: inline-block; margin-right: 1rem; min-height: 24px; }"""
+
+
+def show(frame: pd.DataFrame, claims: list, results: dict) -> None:
+    """Show the ledger: the filters, then the table, whose reasons unfold into trails.
+
+    A row's id is report--verdict--claim; the filters are style sheet rules on it, so that neither the page nor
+    JupyterLab needs a script. A link to #A--reproduced--A1.best leads to that row.
+    """
+    from IPython.display import HTML, Markdown, display
+
+    flat, by_id = evidence.answers(results), {claim.id: claim for claim in claims}
+    rows = [_row(line, trail(by_id[line["claim"]], flat, line)) for line in frame.to_dict("records")]
+    heads = ("Claim", "Printed", "Ours", "Verdict, and what it stands on")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    caption = "Every claim with its verdict, ordered by report and verdict. The reason unfolds into the trail."
+    display(Markdown(_filters(frame)))
+    display(
+        HTML(f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
+
+
+def _filters(frame: pd.DataFrame) -> str:
+    """Radio buttons for report and verdict, and the rules that hide the rows they leave out; no blank line inside."""
+    rules, fields = [LOOK], []
+    for name, place in (("report", "^"), ("verdict", "*")):
+        labels = [f'<label><input type="radio" name="{name}" id="{name}-all" checked> all</label>']
+        for value, count in frame[name].value_counts(sort=False).items():
+            mark = f"{_slug(value)}--" if name == "report" else f"--{_slug(value)}--"
+            choice = f"{name}-{_slug(value)}"
+            rules.append(f'body:has(#{choice}:checked) tr[id*="--"]:not([id{place}="{mark}"]) {{ display: none; }}')
+            words = f"{html.escape(value)} ({count})"
+            labels.append(f'<label><input type="radio" name="{name}" id="{choice}"> {words}</label>')
+        fields.append(f"<fieldset><legend>{name.capitalize()}</legend>{''.join(labels)}</fieldset>")
+    return f'<div class="filters">{"".join(fields)}<style>{chr(10).join(rules)}</style></div>'
+
+
+def _row(line: dict, steps: list[str]) -> str:
+    """One claim as a table row; the trail's first two lines only repeat it."""
+    words = {name: html.escape(str(value)) for name, value in line.items()}
+    named = "--".join(_slug(line[name]) for name in ("report", "verdict")) + f"--{line['claim']}"
+    steps = [f"readings: {line['readings']}"] * bool(line["readings"]) + [step.strip() for step in steps[2:]]
+    steps = "".join(f"<li>{html.escape(step)}</li>" for step in steps)
+    verdict = f"<b>{words['verdict']}</b> {words['joined']}".rstrip()
+    verdict += f"<details><summary>{words['reason'] or 'trail'}</summary><ul>{steps}</ul></details>"
+    cells = "".join(f"<td>{cell}</td>" for cell in (words["printed"], _ours(line), verdict))
+    head = f'<th scope="row"><b>{words["claim"]}</b><br>{words["statement"]}</th>'
+    return f'<tr id="{html.escape(named)}">{head}{cells}</tr>'
+
+
+def quote(page, results: dict, text: str) -> None:
+    """Say `text`, whose {keys} are results of other pages; they are published again here, as they were.
+
+    Where one of them has no result, the sentence is left out and its page named instead.
+    """
+    stems = markup.named_results(text, results)
+    missing = {stem.split(".")[0] for stem in stems if stem not in results}
+    if missing:
+        return page.say(f"*Not run: {', '.join(sorted(missing))}.*")
+    for stem in dict.fromkeys(stems):
+        about = {name: results[stem][name] for name in ("unit", "share", "budget", "seeds", "records", "statuses")}
+        page.publish(stem, results[stem]["values"], **about)
+    return page.say(text)
+
+
+def _ours(line: dict) -> str:
+    """Our value with its interval's half width, the number of runs, and what shift could have been seen."""
+    words = html.escape(line["measured"]) + (f" ± {line['half_width']:.2g}" if pd.notna(line["half_width"]) else "")
+    words += f"<br>n = {line['n']}" if line["n"] else ""
+    words += f", {100 * line['share']:.2g} % trained" if line["share"] < 1 else ""
+    return words + (f"; sees {line['resolution']:.2g}" if pd.notna(line["resolution"]) else "")

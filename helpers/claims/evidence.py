@@ -1,0 +1,113 @@
+"""The evidence: results that pages published, the records behind them, and the samples that the judge is given."""
+
+import functools
+import json
+import re
+
+import numpy as np
+
+from helpers import base
+from helpers.base import CourseworkError
+from helpers.claims import pool, spread
+from helpers.claims.judge import Sample
+from helpers.trials import records
+
+
+def short(notebook: str) -> str:
+    """task1_data_loaders -> task1, study_a_sgd_sweep -> study_a; other names stay as they are."""
+    return match[1] if (match := re.match(r"(task\d|study_[a-z])_", notebook)) else notebook
+
+
+def answers(results: dict) -> dict[str, dict]:
+    """{short name: bundle, or its results} or {full key: result} -> {full key: result}."""
+    flat = {}
+    for name, content in results.items():
+        if "values" in content:
+            flat[name] = {"standin": False, "share": 1.0} | content
+            continue
+        data = content.get("data") or []
+        standin = any(part["standin"] for part in ([data] if isinstance(data, dict) else data))
+        inner = content["results"] if isinstance(content.get("results"), dict) else content
+        flat |= {f"{name}.{key}": {"standin": standin} | result for key, result in inner.items()}
+    return flat
+
+
+def load_results(budget: str) -> dict[str, dict]:
+    """{full key: result} of the pages of one budget and the published ones, each on the larger budget of the two."""
+    best = {}
+    for folder in (base.PUBLISHED, base.REPORTS / budget):
+        for path in sorted(folder.glob("*.json")):
+            bundle = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(bundle, dict) or not isinstance(bundle.get("results"), dict):
+                continue
+            for key, result in answers({short(path.stem): bundle}).items():
+                result["page"] = str(path.with_suffix(".html").relative_to(base.ROOT))
+                if key not in best or _weight(result) >= _weight(best[key]):
+                    best[key] = result
+    return best
+
+
+def _weight(result: dict) -> tuple:
+    return not result["standin"], result["share"], result["n"]
+
+
+def check_answered(claims: list, results: dict, unavailable=()) -> None:
+    """Raises CourseworkError naming the first claim whose evidence no result answers.
+
+    unavailable: short names of notebooks that could not run for want of data; their claims pass.
+    """
+    flat = answers(results)
+    for claim in claims:
+        for key in claim.needs():
+            if key not in flat and key.split(".")[0] not in unavailable:
+                raise CourseworkError(f"claim {claim.id}: no result {key}; publish it there or mend the claims file")
+
+
+@functools.cache
+def record_of(key: str) -> dict | None:
+    """The record of a trial key, the committed one first, whichever study it belongs to."""
+    paths = [path for root in records.roots() for path in sorted(root.glob(f"*/{key}.json"))]
+    loaded = ((path, records.load(path)) for path in paths)
+    return next((record | {"path": str(path.relative_to(base.ROOT))} for path, record in loaded if record), None)
+
+
+def sample(key: str, results: dict, basis=None, classes: int = 10) -> Sample:
+    """What the judge needs of one result: {full key: result}, with the records behind it and its kind's prior.
+
+    basis: the committed records as the judge reads them (`pool.Basis`), by default all of them.
+    """
+    result, basis = results[key], basis or pool.committed()
+    behind = [record_of(name) for name in result.get("records") or []]
+    known = [record for record in behind if record]
+    metric, stem = key.rpartition(".")[2], key.removesuffix(".diverged")
+    first = known[0] if known else None
+    return Sample(
+        key=key,
+        values=result["values"],
+        share=result["share"],
+        statuses=tuple(result.get("statuses") or ()),
+        records=tuple(result.get("records") or ()),
+        seeds=tuple(result.get("seeds") or ()),
+        fact=not result.get("records") and not result.get("seeds"),
+        images=pool.images_of(metric, first),
+        classes=classes,
+        prior=basis.prior(metric, first) if first else None,
+        floor=max((pool.scatter(metric, record) for record in known), default=0.0),
+        marks=images_right(result, behind) if metric == "test_accuracy" and first else None,
+        ends=tuple(results[f"{stem}.test_accuracy"]["values"]) if f"{stem}.test_accuracy" in results else (),
+    )
+
+
+def images_right(result: dict, behind: list) -> np.ndarray | None:
+    """Which test images each run behind a result got right, (runs, images).
+
+    None where records or labels do not tell, or a value is not that of its record's last predictions.
+    """
+    if not behind or not all(record and record["predictions"] for record in behind):
+        return None
+    labels = pool.labels_of(behind[0]["fingerprint"])
+    guesses = [base.unpack_labels(record["predictions"]) for record in behind]
+    if labels is None or not all(len(guess) == len(labels) for guess in guesses):
+        return None
+    marks = np.stack(guesses) == labels
+    return marks if spread.is_same(marks.mean(1), result["values"]) else None

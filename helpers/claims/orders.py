@@ -1,0 +1,123 @@
+"""Orders: is one result above another, by more than seeds and images explain?
+
+The difference of two means stands against the moderated deviations of both rows (see `spread`) and, where both rows
+have predictions, against the images on which they part. A seed that failed counts as the lowest.
+"""
+
+import math
+import statistics
+
+import numpy as np
+from scipy import stats
+
+from helpers.claims import spread
+from helpers.claims.judge import LEVEL, Sample, Verdict, inconclusive, shortened, too_few
+from helpers.claims.spread import Interval, is_accuracy
+
+MARGIN = 0.005  # a difference below this counts as none, unless the claim says otherwise; of losses 5 %
+
+
+def difference(left: Sample, right: Sample) -> tuple[Interval | None, str]:
+    """(the interval of left - right, how it was told); None where too few seeds tell a deviation."""
+    a, b = left.alive(), right.alive()
+    if left.records and left.records == right.records:
+        return _within(left.values, right.values)
+    told = [spread.deviation(v, s.key, s.prior, s.floor) for v, s in ((a, left), (b, right))]
+    if None in told:
+        return None, too_few(min(a, b, key=len))
+    parts = [deviation**2 / len(values) for (deviation, _), values in zip(told, (a, b))]
+    error, how = images_error(left, right)
+    squares = sum(part**2 / freedom for part, (_, freedom) in zip(parts, told))  # Welch and Satterthwaite
+    total = sum(parts) + error**2
+    freedom = total**2 / squares if squares > 0 else math.inf
+    gap = statistics.fmean(a) - statistics.fmean(b)
+    return Interval(gap, math.sqrt(total), freedom), f"{len(a)} and {len(b)} seeds{how}"
+
+
+def _within(a: list, b: list) -> tuple[Interval | None, str]:
+    """Two numbers of the same trainings: the differences within each, as in a paired t test."""
+    pairs = [x - y for x, y in zip(a, b) if x is not None and y is not None]
+    if len(pairs) < 3:
+        return None, f"{len(pairs)} training(s) tell both"
+    unit = statistics.stdev(pairs) / math.sqrt(len(pairs))
+    return Interval(statistics.fmean(pairs), unit, len(pairs) - 1), f"{len(pairs)} trainings, each with itself"
+
+
+def images_error(left: Sample, right: Sample) -> tuple[float, str]:
+    """The standard error that the images give a difference of accuracies.
+
+    Image by image where both rows' predictions are known: for one run each, McNemar's paired comparison. Else that of
+    two independent sets of images, which is larger. Other results than accuracies have none.
+    """
+    if left.marks is not None and right.marks is not None and left.marks.shape[1] == right.marks.shape[1]:
+        apart = left.marks.mean(0) - right.marks.mean(0)
+        return float(apart.std() / math.sqrt(len(apart))), ", image by image"
+    if not is_accuracy(left.key):
+        return 0.0, ""
+    errors = [spread.fixed_error(s.key, statistics.fmean(s.alive()), s.images) for s in (left, right)]
+    return math.hypot(*errors), ", images not paired"
+
+
+def by_rank(claim, sign: str, left: Sample, right: Sample) -> Verdict:
+    """The order where seeds failed: the Mann-Whitney test, in which a failed seed is the lowest (a loss's highest)."""
+    worst = -math.inf if is_accuracy(left.key) else math.inf
+    a, b = (_with_failures(sample, worst) for sample in (left, right))
+    p = float(stats.mannwhitneyu(a, b, method="exact").pvalue)
+    reason = f"{a.count(worst)} of {len(a)} against {b.count(worst)} of {len(b)} seeds failed; ranks: p = {p:.2g}"
+    if p > LEVEL or sign == "~" or claim.margin:
+        return inconclusive(reason)
+    higher = np.median(a) > np.median(b)
+    as_claimed = higher == (sign == ">")
+    return Verdict(verdict="reproduced" if as_claimed else "not reproduced", reason=reason, p=1.0 if as_claimed else p)
+
+
+def _with_failures(sample: Sample, worst: float) -> list[float]:
+    least = sample.chance if is_accuracy(sample.key) else -math.inf
+    return [worst if value is None or value < least else value for value in sample.values]
+
+
+def judge_order(claim, sign: str, left: Sample, right: Sample) -> Verdict:
+    """Reproduced when the whole 95 % interval lies as claimed; not when the reverse does, or clearly no difference.
+
+    Where the claim names a margin ("much higher"), the whole interval must exceed it. No difference is shown by two
+    one-sided tests: the 90 % interval lies within the margin. Of a loss, 0.005 means 5 %.
+    """
+    if min(left.share, right.share) < 1:
+        return inconclusive(shortened(min(left, right, key=lambda sample: sample.share)))
+    same = set(left.records) & set(right.records)
+    if same and (left.records != right.records or left.values == right.values):
+        return inconclusive("the same training stands on both sides")
+    alive = [len(sample.alive()) for sample in (left, right)]
+    if alive != [len(left.values), len(right.values)]:
+        return by_rank(claim, sign, left, right) if sum(alive) else inconclusive("no seed trained")
+    if not all(alive):
+        return inconclusive("no value to compare")
+    interval, how = difference(left, right)
+    if interval is None:
+        return inconclusive(how)
+    return _decide(claim, sign, interval, margin_of(claim, left), how)
+
+
+def margin_of(claim, left: Sample) -> float:
+    """A claim's margin; of what is no accuracy, 0.005 stands for 5 % of the left value."""
+    margin = claim.margin or MARGIN
+    return margin if is_accuracy(left.key) else margin / MARGIN * 0.05 * abs(statistics.fmean(left.finite()))
+
+
+def _decide(claim, sign: str, interval: Interval, margin: float, how: str) -> Verdict:
+    gap, half = interval.mean, interval.half
+    t = stats.t(interval.freedom)
+    outside = float(t.sf((margin - abs(gap)) / interval.unit)) if interval.unit else float(abs(gap) >= margin)
+    about = {"half_width": half, "resolution": interval.resolution, "gap": gap}
+    reason = f"difference {gap:.4f} ± {half:.4f} over {how}"
+    if sign == "~":
+        p = interval.p(max(abs(gap) - margin, 0))
+        verdict = "reproduced" if outside <= LEVEL else "not reproduced" if abs(gap) - half > margin else "inconclusive"
+        return Verdict(verdict=verdict, reason=reason, p=p, **about)
+    ahead = gap if sign == ">" else -gap  # above 0 as claimed
+    needed = margin if claim.margin else 0.0
+    p = min(interval.p(min(ahead, 0)), interval.p(min(ahead - needed, 0)), max(outside, 0.0))
+    if ahead - half > needed:
+        return Verdict(verdict="reproduced", reason=reason, p=p, **about)
+    refuted = ahead + half < needed or outside <= LEVEL
+    return Verdict(verdict="not reproduced" if refuted else "inconclusive", reason=reason, p=p, **about)

@@ -1,0 +1,198 @@
+"""One claim judged under every reading that its text allows, and the readings joined to one verdict."""
+
+import math
+
+import pandas as pd
+from scipy import stats
+
+from helpers.claims import calibration, evidence, judge, orders, pool, spread
+from helpers.claims.judge import Verdict, inconclusive
+from helpers.claims.values import consistent, printed
+
+MISSING = "no result "
+ALL = ("one", "two", "three", "four", "five")
+
+
+def judge_reading(claim, text: str, results: dict, basis) -> Verdict:
+    """The verdict of one reading, a results key or a comparison of two; `results` by full key.
+
+    Where the judge errs too often on left-out seeds of such a metric and so few of them, or was never tried there,
+    its word is not given: inconclusive.
+    """
+    samples = [evidence.sample(key, results, basis, claim.classes) for key in claim.needs(text)]
+    if claim.kind != "order":
+        verdict = judge.JUDGES[claim.kind](claim, samples[0])
+    else:
+        verdict = orders.judge_order(claim, claim.sign(text), *samples)
+    if verdict.half_width is None or verdict.verdict == "inconclusive":
+        return verdict
+    runs = min(len(sample.finite()) for sample in samples)
+    doubt = calibration.doubt(basis, "order" if claim.kind == "order" else "number", samples[0].key, runs)
+    if doubt:
+        return inconclusive(f"{doubt}; {verdict.reason}", half_width=verdict.half_width, resolution=verdict.resolution)
+    return verdict
+
+
+def join(verdicts: dict[str, Verdict]) -> tuple[Verdict, str]:
+    """(the verdict that decides, "under one of two readings" where they part).
+
+    A report is not refuted where one reading of its text reproduces; else what stays open stays open.
+    """
+    said = [verdict.verdict for verdict in verdicts.values()]
+    for name in ("reproduced", "exceeded", "inconclusive", "not reproduced", "not comparable"):
+        if name in said:
+            chosen = [*verdicts.values()][said.index(name)]
+            agree = said.count(name)
+            counted = f"under {ALL[agree - 1]} of {ALL[len(said) - 1]} readings" if agree < len(said) else ""
+            return chosen, counted
+    raise ValueError("a claim without a reading")
+
+
+def judge_claim(claim, results: dict, basis=None, values: dict | None = None) -> dict:
+    """One line of the ledger: verdict, reason, what was measured, on how many runs, and how each reading fares.
+
+    values: what is printed, as `printed_values` has it, for arithmetic and for printed gaps.
+    """
+    results, basis = evidence.answers(results), basis or pool.committed()
+    missing = [key for key in claim.needs() if key not in results]
+    verdicts = {}
+    if claim.kind == "arithmetic":
+        holds, sides = consistent(claim.check, values or {})
+        chosen, joined = Verdict(verdict="consistent" if holds else "inconsistent", reason=sides), ""
+    elif missing or not claim.evidence:
+        chosen, joined = Verdict(verdict="not comparable", reason=f"{MISSING}{missing[0]}" if missing else ""), ""
+    else:
+        verdicts = {name: judge_reading(claim, text, results, basis) for name, text in claim.evidence.items()}
+        chosen, joined = join(verdicts)
+    place = [*verdicts.values()].index(chosen) if chosen in verdicts.values() else 0
+    text = [*claim.evidence.values()][place] if claim.evidence else None
+    first = [results[key] for key in claim.needs(text) if key in results] if text else []
+    standin = any(results[key]["standin"] for key in claim.needs() if key in results)
+    if claim.undefined or standin:
+        chosen, joined = Verdict(verdict="not comparable", reason=claim.undefined or "stand-in data"), ""
+    odds = {} if missing or len(claim.evidence) < 2 else likelihoods(claim, results, basis)
+    value = first[0]["value"] if len(first) == 1 else chosen.gap
+    return {
+        "claim": claim.id,
+        "report": claim.report,
+        "kind": claim.kind,
+        "statement": claim.statement,
+        "printed": claim.value,
+        "value": value,
+        "measured": _measured(claim, text, results, first),
+        "verdict": chosen.verdict,
+        "joined": joined,
+        "reason": chosen.reason + _printed_gap(claim, chosen, text, values or {}),
+        "half_width": chosen.half_width,
+        "resolution": chosen.resolution,
+        "p": chosen.p,
+        "answered": not missing,
+        "n": min((len(result["values"]) for result in first), default=0),
+        "share": min((result["share"] for result in first), default=1.0),
+        "budget": " and ".join(dict.fromkeys(str(result.get("budget")) for result in first)),
+        "readings": "; ".join(f"{name}: {one.verdict}" for name, one in verdicts.items()) if len(verdicts) > 1 else "",
+        "likelihood_ratio": ratio(odds),
+        "evidence": "; ".join(claim.evidence.values()) or claim.check,
+        "records": " ".join(dict.fromkeys(key for result in first for key in result.get("records") or ())),
+    }
+
+
+def _measured(claim, text: str, results: dict, first: list) -> str:
+    """Our value in words; of a finding how many seeds show it, not the flag's mean."""
+    if claim.kind in ("diverges", "statement") and first:
+        seen = evidence.sample(text, results).flags()
+        return f"seen in {sum(seen)} of {len(seen)}"
+    return " and ".join("–" if result["value"] is None else f"{result['value']:.4g}" for result in first)
+
+
+def _printed_gap(claim, chosen: Verdict, text: str | None, values: dict) -> str:
+    """How our difference compares with the printed one, where the report prints both sides of an order."""
+    if claim.kind != "order" or chosen.gap is None:
+        return ""
+    sides = [values.get(key) for key in claim.needs(text)]
+    if None in sides:
+        return ""
+    gap = sum(printed(sides[0])[:2]) / 2 - sum(printed(sides[1])[:2]) / 2
+    return f"; printed {gap:.4f}, ours is {chosen.gap / gap:.2g} times that" if gap else "; no difference is printed"
+
+
+def judge_all(claims: list, results: dict, basis=None) -> pd.DataFrame:
+    """All claims judged, one line each (see `judge`)."""
+    results, basis, values = evidence.answers(results), basis or pool.committed(), printed_values(claims)
+    return pd.DataFrame([judge_claim(claim, results, basis, values) for claim in claims])
+
+
+def printed_values(claims: list) -> dict[str, str]:
+    """What is printed, by claim id and by the results key that tests it (of a number claim's readings all)."""
+    values = {claim.id: claim.value for claim in claims if claim.value}
+    for claim in claims:
+        if claim.kind == "number":
+            values |= {key: claim.value for key in claim.evidence.values() if key not in values}
+    return values
+
+
+def likelihoods(claim, results: dict, basis=None) -> dict[str, float | None]:
+    """reading -> how probable the claim is under it (see `likelihood`)."""
+    return {name: likelihood(claim, text, results, basis) for name, text in claim.evidence.items()}
+
+
+def ratio(odds: dict[str, float | None]) -> str:
+    """Likelihoods relative to the largest, "0.01 : 1"; "–" where one is not known, and where no reading fits."""
+    if not odds or None in odds.values():
+        return "–" if odds else ""
+    most = max(odds.values())
+    return " : ".join(f"{value / most:.2g}" for value in odds.values()) if most > 0 else "no reading fits"
+
+
+def likelihood(claim, text: str, results: dict, basis=None) -> float | None:
+    """How probable the claim is under one reading: of the printed digits (t), of an epoch, a finding, an order.
+
+    A share of the probability goes to runs that end at chance, by the seeds that did. None where the deviation from
+    run to run is not known, and for shortened trainings.
+    """
+    samples = [evidence.sample(key, results, basis, claim.classes) for key in claim.needs(text)]
+    sample = samples[0]
+    if min(one.share for one in samples) < 1:
+        return None
+    if claim.kind in ("diverges", "statement", "count"):
+        seen = sample.flags()
+        return (sum(seen) + 0.5) / (len(seen) + 1)
+    if claim.kind == "order":
+        if not all(one.alive() for one in samples):
+            return None
+        interval, _ = orders.difference(*samples)
+        if interval is None or not interval.unit:
+            return None
+        above = _below(interval, math.inf) - _below(interval, 0.0)
+        return {">": above, "<": 1 - above, "~": 2 * min(above, 1 - above)}[claim.sign(text)]
+    low, high, half = printed(claim.value)
+    low, high = (0.0, high) if claim.kind == "bound" else (low - half, high + half)
+    if claim.kind == "epoch":
+        near = [v is not None and low - judge.EPOCHS <= v <= high + judge.EPOCHS for v in sample.values]
+        return (sum(near) + 0.5) / (len(near) + 1)
+    alive = sample.alive()
+    lost = (len(sample.values) - len(alive) + 0.5) / (len(sample.values) + 1)
+    interval = sample.interval(alive) if alive else None
+    if alive and interval is None:
+        return None
+    fits = high - low if interval is None else _below(interval, high) - _below(interval, low)  # none: all as probable
+    chance = 1 / claim.classes
+    return (1 - lost) * fits + lost * (spread.is_accuracy(sample.key) and low <= chance <= high)
+
+
+def _below(interval: spread.Interval, value: float) -> float:
+    return float(stats.t.cdf((value - interval.mean) / (interval.unit or 1e-12), interval.freedom))
+
+
+def log_odds(claims: list, results: dict, basis=None) -> float | None:
+    """log10 of the likelihood ratio of the second reading against the first, over all these claims together.
+
+    None unless all of them are known: trained in full, and by seeds enough to tell the spread from run to run.
+    """
+    total = 0.0
+    for claim in claims:
+        first, second = list(likelihoods(claim, results, basis).values())[:2]
+        if first is None or second is None:
+            return None
+        total += math.log10(max(second, 1e-300)) - math.log10(max(first, 1e-300))
+    return total

@@ -1,0 +1,134 @@
+"""Printed values, and arithmetic among them: what can be checked without any training."""
+
+import ast
+import itertools
+import math
+import operator
+import re
+from decimal import Decimal
+
+PRINTED = re.compile(r"nan|\d+(\.\d+)?(-\d+(\.\d+)?)?( %)?")
+CHECK = re.compile(r"(?P<left>.+?) (?P<sign>=|<=|>=|<|>|of) (?P<right>.+)")
+
+
+def printed(text: str) -> tuple[float, float, float]:
+    """(lowest, highest, half a unit of the last digit) of "0.860", "90.05 %" or "20-25"; nan for "nan".
+
+    Raises ValueError for anything else.
+    """
+    if not isinstance(text, str) or not PRINTED.fullmatch(text):
+        raise ValueError(f"value must be like '0.860', '90.05 %', '20-25' or 'nan', in quotes, not {text!r}")
+    scale = Decimal("0.01" if "%" in text else "1")
+    parts = [Decimal(part) * scale for part in text.strip("% ").split("-")]
+    exponents = [part.as_tuple().exponent for part in parts if part.is_finite()]
+    return float(parts[0]), float(parts[-1]), float(Decimal(10) ** min(exponents, default=0) / 2)
+
+
+def linear(shape: tuple, inputs: int, outputs: int) -> tuple:
+    """The shape after a linear layer; raises ValueError where it does not take this input."""
+    if shape[-1] != inputs:
+        raise ValueError(f"a layer of {inputs} inputs does not take {shape}")
+    return (*shape[:-1], outputs)
+
+
+def normalised(shape: tuple, size: int) -> tuple:
+    """The shape after a batch normalisation; raises ValueError where it has not so many channels."""
+    if shape[0] != size:
+        raise ValueError(f"a normalisation of {size} channels does not take {shape}")
+    return shape
+
+
+def turn(shape: tuple) -> tuple:
+    """The shape of a transposed matrix."""
+    return shape[::-1]
+
+
+def figures(value: float, count: int) -> float:
+    """`value` rounded to so many significant figures."""
+    return float(f"{value:.{count}g}")
+
+
+FUNCTIONS = {
+    "linear": linear, "turn": turn, "normalised": normalised, "figures": figures, "log": math.log, "abs": abs,
+}  # fmt: skip
+OPERATORS = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.Pow: operator.pow, ast.USub: operator.neg,
+}  # fmt: skip
+
+
+def names(check: str) -> list[str]:
+    """The ids of claims in a check such as "A1.speed = 60000 * 100 / A1.seconds". Raises ValueError on a bad one."""
+    parts = CHECK.fullmatch(check)
+    if not parts:
+        raise ValueError(f"check must be two expressions with =, <, >, <=, >= or of between them, not {check!r}")
+    trees = [ast.parse(parts[side].strip(), mode="eval") for side in ("left", "right")]
+    found = [_name(node) for tree in trees for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))]
+    inner = {name for name in found if any(other.startswith(f"{name}.") for other in found)}
+    return [name for name in dict.fromkeys(found) if name not in inner and name not in FUNCTIONS]
+
+
+def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
+    """(whether a check holds for some numbers that round to the printed ones, both sides in words).
+
+    values: claim id -> value as printed. Each stands for the interval of its last digit; both sides are computed at
+    all corners of these intervals, which is exact for expressions that rise or fall with each value. Intervals that
+    only touch are not equal. "x of N" holds where x can be a share of N images: some k / N lies in its interval.
+    """
+    ids, ends = names(check), {}
+    sign = CHECK.fullmatch(check)["sign"]
+    for name in ids:
+        low, high, half = printed(values[name])
+        ends[name] = (low - half, high + half)
+    try:
+        corners = [_sides(check, dict(zip(ends, corner))) for corner in itertools.product(*ends.values())]
+    except ValueError as error:
+        return False, str(error)
+    told = " and ".join(_words([pair[side] for pair in corners]) for side in (0, 1))
+    if any(isinstance(left, tuple) for left, _ in corners):
+        return all(left == right for left, right in corners), told
+    if sign == "of":
+        shares, count = [left for left, _ in corners], corners[0][1]
+        return math.ceil(min(shares) * count - 1e-9) <= max(shares) * count + 1e-9, told
+    gaps = [left - right for left, right in corners]
+    tiny = 1e-12 * max(abs(number) for pair in corners for number in pair)
+    below, above = min(gaps) < -tiny, max(gaps) > tiny
+    holds = {
+        "=": (below and above) or not (below or above), "<": below, ">": above, "<=": min(gaps) <= tiny,
+        ">=": max(gaps) >= -tiny,
+    }  # fmt: skip
+    return holds[sign], told
+
+
+def _sides(check: str, numbers: dict[str, float]) -> tuple:
+    parts = CHECK.fullmatch(check)
+    return tuple(_value(ast.parse(parts[side].strip(), mode="eval").body, numbers) for side in ("left", "right"))
+
+
+def _name(node) -> str:
+    return node.id if isinstance(node, ast.Name) else f"{_name(node.value)}.{node.attr}"
+
+
+def _value(node, numbers: dict[str, float]):
+    """The value of a parsed expression of numbers, claim ids, + - * / **, tuples and FUNCTIONS; nothing else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        return node.value
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        return numbers[_name(node)]
+    if isinstance(node, ast.Tuple):
+        return tuple(_value(part, numbers) for part in node.elts)
+    if isinstance(node, ast.UnaryOp):
+        return OPERATORS[type(node.op)](_value(node.operand, numbers))
+    if isinstance(node, ast.BinOp):
+        return OPERATORS[type(node.op)](_value(node.left, numbers), _value(node.right, numbers))
+    if isinstance(node, ast.Call):
+        return FUNCTIONS[_name(node.func)](*(_value(part, numbers) for part in node.args))
+    raise ValueError(f"a check holds numbers, ids, + - * / ** and {', '.join(FUNCTIONS)}, not {ast.unparse(node)}")
+
+
+def _words(values: list) -> str:
+    """A number, a shape, or the range of several numbers."""
+    if isinstance(values[0], tuple):
+        return str(values[0])
+    low, high = min(values), max(values)
+    return f"{low:.6g}" if math.isclose(low, high) else f"{low:.6g} to {high:.6g}"

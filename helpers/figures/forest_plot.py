@@ -1,0 +1,61 @@
+"""A forest plot: what a report prints beside the interval of our trainings, a line a row, verdict as mark and word."""
+
+import textwrap
+
+import numpy as np
+import pandas as pd
+
+from helpers.figures.grids import Drawing, new_figure, styled
+
+MARKS = {  # verdict -> (marker, filled, colour): told apart without colour, dark enough for small text
+    "reproduced": ("o", True, "#00694F"),
+    "exceeded": ("^", True, "#0B4F8A"),
+    "not reproduced": ("X", True, "#A34700"),
+    "inconclusive": ("o", False, "#555555"),
+    "not comparable": ("s", False, "#555555"),
+}
+LABEL_WIDTH = 44  # characters of a row's label before it is cut: it stands above its bar, the verdict to its right
+
+
+@styled
+def forest(lines: pd.DataFrame, *, title="", xlabel="test accuracy") -> Drawing:
+    """Draw one line for each row of `lines`: label, low and high (as printed), mean, half_width, verdict.
+
+    The bar is `mean` ± `half_width`, a mark alone where the width is not finite; the diamond is the printed value, a
+    thick line where a range is printed. A row without a mean shows the printed value and its verdict alone.
+    """
+    figure, (axis,) = new_figure(title, height=1.0 + 0.42 * len(lines))
+    for place, line in enumerate(lines.itertuples()):
+        _draw_row(axis, place, line)
+    axis.set(xlabel=xlabel, ylim=(len(lines) - 0.5, -0.75), yticks=[])
+    axis.margins(x=0.08)
+    axis.plot([], [], "D", color="black", markersize=4.5, label="printed")
+    axis.plot([], [], "o-", color="#666666", label="ours, 95 % of new runs")
+    axis.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=2, borderaxespad=0.1)
+    return Drawing(figure, _alt(lines), lines.reset_index(drop=True))
+
+
+def _draw_row(axis, place: int, line) -> None:
+    """One row: label and verdict above, our interval and the printed value below."""
+    marker, filled, colour = MARKS[line.verdict]
+    if np.isfinite(line.mean):
+        half = line.half_width if np.isfinite(line.half_width) else None
+        face = colour if filled else "white"
+        axis.errorbar(line.mean, place, xerr=half, fmt=marker, color=colour, mfc=face, capsize=3, markersize=7)
+    axis.plot([line.low, line.high], [place] * 2, color="black", lw=2.5)
+    axis.plot((line.low + line.high) / 2, place, "D", color="black", markersize=4.5)
+    above = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 10}
+    axis.annotate(textwrap.shorten(str(line.label), LABEL_WIDTH, placeholder=" …"), (0, place - 0.45), **above)
+    axis.annotate(line.verdict, (1, place - 0.45), ha="right", color=colour, weight="bold", **above)
+
+
+def _alt(lines: pd.DataFrame) -> str:
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in lines["verdict"].value_counts().items())
+    each = "; ".join(
+        f"{line.label}: printed {line.low:.4g}"
+        + (f" to {line.high:.4g}" if line.high > line.low else "")
+        + (f", ours {line.mean:.4g} ± {line.half_width:.2g}" if np.isfinite(line.mean) else ", ours none")
+        + f", {line.verdict}"
+        for line in lines.itertuples()
+    )
+    return f"Forest plot of {len(lines)} rows: {counts}. {each}."

@@ -1,0 +1,110 @@
+"""The search for our own model: Optuna proposes, successive halving drops the worse, every training is a trial.
+
+    found = search(mu.train_classifier, our_space, study="study_g", candidates=12, rungs=(3, 9, 27), seed=0)
+
+A candidate is trained for the first rung's epochs; the better third goes on to the next rung, where it is trained anew
+with the longer schedule. Choosing is by the last validation accuracy alone, and a config that reads the test set is
+refused. Every training has its record, so a search that is asked again trains nothing and finds the same.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import optuna
+import pandas as pd
+
+from helpers import trials
+from helpers.base import CourseworkError
+
+FACTOR = 3  # of the candidates at a rung, one in so many goes on
+METRIC = "validation_accuracy"
+AT_ONCE = 4  # candidates proposed together, before any of them is known: they train side by side
+
+
+def search(function, space: Callable, *, study: str, candidates: int, rungs: tuple[int, ...], seed: int = 0,
+           budget: str | None = None) -> tuple[pd.DataFrame, optuna.Study]:  # fmt: skip
+    """Train `candidates` settings from `space` and return (all trainings, the Optuna study).
+
+    space(trial, epochs): a config, its fields suggested by the Optuna trial (define-by-run). rungs: epochs, rising.
+    The frame has one line a training: candidate, epochs, the columns of `trials.run`. Raises CourseworkError for a
+    config that would read the test set.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True, n_startup_trials=2 * AT_ONCE)
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=rungs[0], reduction_factor=FACTOR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        asked = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    frames = []
+    for first in range(0, candidates, AT_ONCE):
+        alive = [asked.ask() for _ in range(min(AT_ONCE, candidates - first))]
+        for epochs in rungs:
+            frames.append(_train(function, space, alive, epochs, study, budget))
+            values = frames[-1].set_index("candidate")[METRIC]
+            alive = _report(asked, alive, values, epochs, last=epochs == rungs[-1])
+            if not alive:
+                break
+    return pd.concat(frames, ignore_index=True), asked
+
+
+def _train(function, space, alive, epochs: int, study: str, budget) -> pd.DataFrame:
+    """The candidates that are left, each trained for `epochs`."""
+    rows = {str(trial.number): space(trial, epochs) for trial in alive}
+    for config in rows.values():
+        if config.read_test or "test" in config.watch:
+            raise CourseworkError(
+                f"study {study}: a search chooses on the validation part and never reads the test set"
+            )
+    frame = trials.run(function, rows, study=study, budget=budget)
+    return frame.assign(candidate=frame["row"].astype(int), epochs=epochs)
+
+
+def _report(asked, alive, values, epochs: int, last: bool) -> list:
+    """Hand the accuracies to Optuna; the candidates that go on to the next rung."""
+    going_on = []
+    for trial in alive:
+        value = values.get(trial.number)
+        if value is None or pd.isna(value):
+            asked.tell(trial, state=optuna.trial.TrialState.FAIL)
+            continue
+        trial.report(value, epochs)
+        if last:
+            asked.tell(trial, value)
+        elif trial.should_prune():
+            asked.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            going_on.append(trial)
+    return going_on
+
+
+def importance(asked: optuna.Study, rung: int) -> pd.Series:
+    """The share of each setting in the variance of the accuracy at `rung` epochs (fANOVA, Hutter 2014), largest first.
+
+    Empty where fewer than four candidates have a value or all values are the same.
+    """
+    value_at = {trial.number: trial.intermediate_values.get(rung) for trial in asked.trials}
+    measured = optuna.create_study(direction="maximize")
+    for trial in asked.trials:
+        if value_at[trial.number] is not None:
+            measured.add_trial(optuna.trial.create_trial(
+                params=trial.params, distributions=trial.distributions, value=value_at[trial.number]
+            ))  # fmt: skip
+    if len(measured.trials) < 4 or len({trial.value for trial in measured.trials}) < 2:
+        return pd.Series(dtype=float)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return pd.Series(optuna.importance.get_param_importances(measured, evaluator=evaluator)).sort_values(
+        ascending=False
+    )
+
+
+def ablation(config, changes: dict[str, dict]) -> dict:
+    """The config with one factor changed at a time: "as chosen" first, then each name of `changes`.
+
+    changes: name -> {field or option: value}; a name that is no field of the config is an option of its network.
+    """
+    rows = {"as chosen": config}
+    for name, change in changes.items():
+        fields = {key: value for key, value in change.items() if hasattr(config, key)}
+        options = config.options | {key: value for key, value in change.items() if key not in fields}
+        rows[name] = type(config)(**vars(config) | fields | {"options": options})
+    return rows

@@ -1,0 +1,52 @@
+"""The ledger as a person sees it: filters without a script, trails, quotes from other pages."""
+
+import re
+
+import pytest
+from made_up import FREE, claim, result
+
+from helpers import page
+from helpers.claims import display, ledger
+
+ENTRIES = [
+    claim("number", "study_a.x", id="A1.x", report="A", statement="a < b", value="0.860"),
+    claim("number", "study_b.y", id="B1.y", report="B", statement="second", value="0.9"),
+]
+
+
+@pytest.fixture
+def results():
+    return {"study_a.x": result(0.859, 0.860, 0.861)}
+
+
+def test_filters_name_the_rows_that_they_leave(results, shown):
+    frame = ledger.judged(ENTRIES, results, FREE)
+    filters, table = shown(display.show, frame, ENTRIES, results)
+    filters, table = filters["text/markdown"], table["text/html"]
+    assert "\n\n" not in filters  # Markdown would end the block there
+    assert re.findall(r'tr id="([^"]+)"', table) == ["A--reproduced--A1.x", "B--not-run--B1.y"]
+    for mark in ('[id^="A--"]', '[id^="B--"]', '[id*="--reproduced--"]', '[id*="--not-run--"]'):
+        assert mark in filters
+    assert "a &lt; b" in table and "<li>evidence: study_a.x</li>" in table
+
+
+def test_value_runs_and_resolution_stand_in_every_row(results, shown):
+    rows = display._ours(ledger.judged(ENTRIES[:1], results, FREE).to_dict("records")[0])
+    assert re.fullmatch(r"0\.86 ± [\d.]+<br>n = 3; sees [\d.]+", rows)
+    short = {"study_a.x": result(0.86, share=0.5)}
+    assert "50 % trained" in display._ours(ledger.judged(ENTRIES[:1], short, FREE).to_dict("records")[0])
+
+
+def test_a_quote_is_published_again_as_it_was(results, shown):
+    here = page.Page("summary", {"budget": "smoke"}, {})
+    results["study_a.x"] |= {"share": 0.5, "records": ["abc"]}
+    said = shown(display.quote, here, results, "Ours: {study_a.x:.3f} (n = {study_a.x.n}).")
+    assert said[0]["text/markdown"] == "Ours: 0.860† (n = 3). (†: shortened, the least to 50 % of the training)"
+    again = here.results["study_a.x"]
+    assert (again["share"], again["budget"], again["records"]) == (0.5, "full", ["abc"])
+
+
+def test_a_quote_of_what_was_not_run_says_so(results, shown):
+    here = page.Page("summary", {"budget": "smoke"}, {})
+    said = shown(display.quote, here, results, "{study_a.x} and {study_b.y.std} and {study_c.z%}")
+    assert said[0]["text/markdown"] == "*Not run: study_b, study_c.*" and not here.results

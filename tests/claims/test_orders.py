@@ -1,0 +1,119 @@
+"""Orders: against scipy's tests, McNemar's, and the odd verdicts found with made-up results."""
+
+import math
+
+import numpy as np
+import pytest
+from made_up import claim, line, result, verdict
+from scipy import stats
+
+from helpers.claims import orders, spread
+from helpers.claims.judge import Sample
+
+LEFT, RIGHT = "study_e.left.test_accuracy", "study_e.right.test_accuracy"
+GAPS = "study_c.blocks1.gap", "study_c.blocks3.gap"
+
+
+def order(sign, left, right, **about):
+    keys = about.pop("keys", (LEFT, RIGHT))
+    sides = [side if isinstance(side, dict) else result(*side) for side in (left, right)]
+    return verdict(claim("order", f"{keys[0]} {sign} {keys[1]}", **about), dict(zip(keys, sides)))
+
+
+def test_two_numbers_of_the_same_trainings_are_paired():
+    a, b = [0.80, 0.82, 0.84], [0.78, 0.81, 0.83]
+    samples = [Sample(key=GAPS[0], values=values, records=("x", "y", "z")) for values in (a, b)]
+    interval, how = orders.difference(*samples)
+    paired = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert (interval.mean - interval.half, interval.mean + interval.half) == pytest.approx((paired.low, paired.high))
+    assert "with itself" in how
+    assert orders.difference(*(Sample(key=GAPS[0], values=v[:2], records=("x", "y")) for v in (a, b)))[0] is None
+
+
+def test_seeds_of_two_rows_are_welchs():
+    a, b = [0.80, 0.82, 0.84, 0.81], [0.70, 0.77, 0.74]
+    interval, _ = orders.difference(*(Sample(key=key, values=v) for key, v in zip(GAPS, (a, b))))
+    welch = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert (interval.mean - interval.half, interval.mean + interval.half) == pytest.approx((welch.low, welch.high))
+
+
+def test_one_run_each_stands_against_the_moderated_deviation_of_its_kind():
+    prior = spread.Prior(0.01**2, math.inf, 1e9)
+    interval, _ = orders.difference(*(Sample(key=k, values=[v], prior=prior) for k, v in zip(GAPS, (0.05, 0.02))))
+    assert interval.half == pytest.approx(1.96 * 0.01 * math.sqrt(2), rel=1e-3)
+    assert orders.difference(*(Sample(key=key, values=[0.1]) for key in GAPS))[0] is None
+
+
+def test_images_count_one_by_one():
+    marks = np.ones((2, 10_000), bool)
+    marks[0, :1300] = marks[1, 100:1460] = False  # 100 images lost by one, 160 by the other
+    prior = spread.Prior(1e-12, math.inf, 1e9)
+    samples = [
+        Sample(key=key, values=[mark.mean()], prior=prior, marks=mark[None]) for key, mark in zip((LEFT, RIGHT), marks)
+    ]
+    interval, how = orders.difference(*samples)
+    mcnemar = math.sqrt(260 - 60**2 / 10_000) / 10_000
+    assert interval.half == pytest.approx(1.96 * mcnemar, rel=1e-3) and "image by image" in how
+    blind = orders.difference(*(Sample(key=s.key, values=s.values, prior=prior) for s in samples))[0]
+    assert blind.half > 1.3 * interval.half
+
+
+def test_no_difference_refutes_an_order_and_supports_equality():
+    same = (0.0501, 0.0499, 0.0500), (0.0500, 0.0501, 0.0499)
+    apart = (0.0901, 0.0899, 0.0900), same[1]
+    assert order(">", *same, keys=GAPS) == "not reproduced"
+    assert order("~", *same, keys=GAPS) == "reproduced"
+    assert order("~", *apart, keys=GAPS) == "not reproduced"
+    assert order(">", *apart, keys=GAPS) == "reproduced"
+    assert order("<", *apart, keys=GAPS) == "not reproduced"
+
+
+def test_equality_is_two_one_sided_tests():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.860, 0.002, 8), rng.normal(0.861, 0.002, 8)
+    margin = 0.01 * 10 * a.mean()  # of what is no accuracy, 0.01 stands for a tenth
+    low = stats.ttest_ind(a + margin, b, equal_var=False, alternative="greater").pvalue
+    high = stats.ttest_ind(a - margin, b, equal_var=False, alternative="less").pvalue
+    found = line(claim("order", f"{GAPS[0]} ~ {GAPS[1]}", margin=0.01), dict(zip(GAPS, (result(*a), result(*b)))))
+    assert (max(low, high) < 0.05) == (found["verdict"] == "reproduced")
+    tight = line(claim("order", f"{GAPS[0]} ~ {GAPS[1]}", margin=0.0001), dict(zip(GAPS, (result(*a), result(*b)))))
+    assert tight["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("margin", "expected"), [(0.02, "reproduced"), (0.0485, "inconclusive"), (0.10, "not reproduced")]
+)
+def test_a_margin_holds_for_the_whole_interval(margin, expected):
+    keys = "study_a.a1.train_accuracy", "study_a.a4.train_accuracy"
+    sides = [0.9051, 0.8999, 0.8950], [0.8500, 0.8501, 0.8499]
+    assert order(">", *sides, margin=margin, keys=keys) == expected
+
+
+def test_survivors_alone_never_win_an_order():
+    right = 0.85, 0.851, 0.852
+    assert order(">", (None, None, 0.90), right) == "inconclusive"
+    assert order("<", (None, None, 0.90), right) == "inconclusive"
+    assert order(">", (0.1, 0.1, 0.1), right) == "inconclusive"  # three against three are one in ten by chance
+    assert order("<", (0.1, 0.1, 0.1, None), (*right, 0.853)) == "reproduced"
+    assert order(">", (0.1, 0.1, 0.1, None), (*right, 0.853)) == "not reproduced"
+    assert order(">", (None, None, None), (None, None, None)) == "inconclusive"
+    assert order("~", (0.1, 0.1, 0.1, None), (*right, 0.853)) == "inconclusive"
+
+
+def test_a_failed_loss_is_the_highest():
+    keys = "study_a.a2.train_loss", "study_a.a1.train_loss"
+    assert order(">", [None] * 4, (0.1, 0.11, 0.12, 0.1), keys=keys) == "reproduced"
+
+
+def test_the_same_training_on_both_sides_is_no_evidence():
+    one = result(0.860, 0.861, 0.862, records=["a", "b", "c"])
+    assert order("~", one, one) == order(">", one, one) == "inconclusive"
+    part = result(0.870, 0.871, 0.872, records=["c", "d", "e"])
+    assert order("<", one, part) == "inconclusive"
+
+
+def test_the_printed_gap_stands_beside_ours():
+    entry = claim("order", f"{LEFT} > {RIGHT}")
+    results = {LEFT: result(0.880, 0.8801, 0.8799), RIGHT: result(0.850, 0.8501, 0.8499)}
+    found = line(entry, results, values={LEFT: "0.87", RIGHT: "0.86"})
+    assert "printed 0.0100, ours is 3 times that" in found["reason"]

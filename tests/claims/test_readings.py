@@ -1,0 +1,83 @@
+"""Readings of a sentence: how they are joined, and how probable each makes what is printed."""
+
+import pytest
+from made_up import FREE, claim, line, result
+from scipy import stats
+
+from helpers.claims import readings
+from helpers.claims.judge import Verdict
+
+KEYS = {"applied": "study_a.a8_applied.test_accuracy", "not applied": "study_a.a8_plain.test_accuracy"}
+DEAD, ALIVE = result(*[0.1] * 5), result(0.856, 0.859, 0.862)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "joined", "words"),
+    [
+        (["reproduced", "reproduced"], "reproduced", ""),
+        (["not reproduced", "reproduced"], "reproduced", "under one of two readings"),
+        (["reproduced", "inconclusive", "reproduced"], "reproduced", "under two of three readings"),
+        (["not reproduced", "inconclusive"], "inconclusive", "under one of two readings"),
+        (["not reproduced", "not reproduced"], "not reproduced", ""),
+        (["not reproduced", "exceeded"], "exceeded", "under one of two readings"),
+    ],
+)
+def test_a_report_is_not_refuted_where_one_reading_reproduces(verdicts, joined, words):
+    named = {str(i): Verdict(verdict=name, reason=str(i)) for i, name in enumerate(verdicts)}
+    chosen, told = readings.join(named)
+    assert (chosen.verdict, told) == (joined, words)
+
+
+def test_the_reading_that_decides_is_the_one_that_is_shown():
+    found = line(claim(evidence=KEYS, value="0.8595"), dict(zip(KEYS.values(), (DEAD, ALIVE))))
+    assert (found["verdict"], found["joined"], found["n"]) == ("reproduced", "under one of two readings", 3)
+    assert found["readings"] == "applied: not reproduced; not applied: reproduced"
+    assert found["value"] == pytest.approx(0.859)
+    first, second = map(float, found["likelihood_ratio"].split(" : "))
+    assert second == 1 and first < 0.01
+
+
+def test_no_reading_fits_where_all_likelihoods_vanish():
+    far = result(0.5000, 0.5001, 0.5002)
+    found = line(claim("bound", KEYS, value="1 %"), dict(zip(KEYS.values(), (far, far))))
+    assert "0 : 0" not in found["likelihood_ratio"]
+    assert readings.ratio({"a": 0.0, "b": 0.0}) == "no reading fits"
+    assert readings.ratio({"a": 0.25, "b": 0.5}) == "0.5 : 1"
+    assert readings.ratio({"a": None, "b": 0.5}) == "–"
+
+
+def test_likelihood_of_digits_is_students_mass():
+    key, values = "study_a.a1.test_accuracy", [0.855, 0.866, 0.861, 0.858, 0.851]
+    student = stats.t(4, 0.8582, stats.tstd(values) * 1.2**0.5)
+    share = 1 - 0.5 / 6  # of seeds that do not end at chance
+    found = readings.likelihood(claim(value="0.860"), key, {key: result(*values)}, FREE)
+    assert found == pytest.approx(share * (student.cdf(0.8605) - student.cdf(0.8595)))
+
+
+def test_likelihood_of_an_order_is_that_of_a_difference_above_0():
+    left, right = "study_a.a1.gap", "study_a.a4.gap"
+    known = {left: result(0.05, 0.06, 0.07), right: result(0.05, 0.06, 0.07)}
+    assert readings.likelihood(claim("order", f"{left} > {right}"), f"{left} > {right}", known, FREE) == 0.5
+    ahead = known | {left: result(0.15, 0.16, 0.17)}
+    assert readings.likelihood(claim("order", f"{left} < {right}"), f"{left} < {right}", ahead, FREE) < 0.01
+
+
+def test_log_odds_weigh_the_second_reading_against_the_first():
+    entry = claim(evidence=KEYS, value="0.8595")
+    assert readings.log_odds([entry], dict(zip(KEYS.values(), (DEAD, ALIVE))), FREE) > 1
+    assert readings.log_odds([entry], dict(zip(KEYS.values(), (ALIVE, DEAD))), FREE) < -1
+    few, short = result(0.859), ALIVE | {"share": 0.5}
+    for second in (few, short):
+        assert readings.log_odds([entry], dict(zip(KEYS.values(), (DEAD, second))), FREE) is None
+
+
+def test_a_result_that_is_missing_is_a_field_not_a_sentence():
+    found = line(claim(value="0.86"), {})
+    assert found["answered"] is False and found["verdict"] == "not comparable"
+    assert line(claim(value="0.86"), {"study_a.a1.test_accuracy": ALIVE})["answered"] is True
+
+
+def test_arithmetic_takes_the_printed_values():
+    entry = claim("arithmetic", evidence={}, check="A1.a = 2 * A1.b")
+    assert line(entry, {}, values={"A1.a": "0.86", "A1.b": "0.43"})["verdict"] == "consistent"
+    assert line(entry, {}, values={"A1.a": "0.88", "A1.b": "0.43"})["verdict"] == "inconsistent"

@@ -1,0 +1,74 @@
+"""The trail of a claim, and the command line."""
+
+import csv
+import io
+import json
+
+import pytest
+import sample_record
+from made_up import result
+
+from helpers import base
+from helpers.claims import claims, evidence, ledger
+from helpers.claims.__main__ import main
+from helpers.trials import records
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A project root of the test's own, with the committed claims, one page and its trial."""
+    folders = {"ROOT": "", "REPORTS": "reports", "RECORDS": "reports/records", "CACHE": "data/cache"}
+    for name, path in (folders | {"PUBLISHED": "reports/published"}).items():
+        monkeypatch.setattr(base, name, tmp_path / path)
+    evidence.record_of.cache_clear()
+    about = {"trial": "classifier", "source": "c0de" * 16, "seconds": 34.0}
+    records.write("study_a", sample_record.record(key="a" * 20, **about))
+    (tmp_path / "reports" / "full").mkdir(parents=True)
+    bundle = {"notebook": "study_a_sgd_sweep", "data": {"standin": False}}
+    bundle["results"] = {"a3.train_loss": result(0.44, records=["a" * 20])}
+    (tmp_path / "reports" / "full" / "study_a_sgd_sweep.json").write_text(json.dumps(bundle))
+    yield tmp_path
+    evidence.record_of.cache_clear()
+
+
+def test_why_tells_the_trail(home, capsys):
+    assert main(["why", "A3"]) == 0
+    words = capsys.readouterr().out
+    for part in (
+        "A3.train_loss", "study_a.a3.train_loss = 0.44", "reports/full/study_a_sgd_sweep.html", "34 s",
+        f"reports/records/study_a/{'a' * 20}.json: ok, code c0dec0dec0de", "does not establish", "innocent cause",
+        "A3.test_accuracy", "no result", "checked: A3.evaluated = A3.test_accuracy",
+    ):  # fmt: skip
+        assert part in words
+    assert main(["why", "Z9"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_whole_ledger_as_csv_and_its_counts(home, capsys):
+    assert main(["ledger", "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == len(claims.load_claims()) and tuple(rows[0]) == ledger.COLUMNS
+    row = next(row for row in rows if row["claim"] == "A3.train_loss")
+    assert (row["verdict"], row["printed"], row["value"], row["n"]) == ("inconclusive", "0.446", "0.44", "1")
+    assert row["records"] == "a" * 20
+    assert main(["ledger"]) == 0
+    assert "not run" in capsys.readouterr().out
+
+
+def test_a_number_that_anyone_has_is_judged(home, capsys):
+    assert main(["judge", "0.860", "--ours", "0.8717", "0.8734", "0.8720", "--network", "report_a"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("not reproduced: 95 % of new runs: 0.8724") and "your seeds alone" in said
+    assert "with care" in said  # nothing is committed here that could have tried the judge
+    assert main(["judge", "0.860", "--ours", "0.8717", "0.8734"]) == 0
+    assert capsys.readouterr().out.startswith("inconclusive: 2 run(s)")
+    assert main(["judge", "86 %", "--ours", "0.8717", "0.8734", "0.8720", "--images", "100"]) == 0
+    assert capsys.readouterr().out.startswith("inconclusive")  # a hundred images tell too little
+    assert main(["judge", "0.80", "--ours", "0.8717", "0.8734", "0.8720", "--best"]) == 0
+    assert capsys.readouterr().out.startswith("exceeded")
+
+
+@pytest.mark.parametrize("words", ["good --ours 1", "nan --ours 1", "1 --ours 1 --images 0"])
+def test_what_is_no_number_is_refused_in_one_line(home, capsys, words):
+    assert main(["judge", *words.split()]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

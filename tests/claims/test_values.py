@@ -1,0 +1,71 @@
+"""Printed values and arithmetic among them."""
+
+import pytest
+
+from helpers.claims import values
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.860", (0.86, 0.86, 0.0005)),
+        ("90.05 %", (0.9005, 0.9005, 0.00005)),
+        ("20-25", (20, 25, 0.5)),
+        ("0.5-1 %", (0.005, 0.01, 0.0005)),
+        ("719.6274362", (719.6274362, 719.6274362, 5e-8)),
+    ],
+)
+def test_printed_values_and_their_digits(text, expected):
+    assert values.printed(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["", "about 1", "1e-5", "-0.1", 0.86, "%"])
+def test_what_is_no_printed_value(text):
+    with pytest.raises(ValueError, match="value must be like"):
+        values.printed(text)
+
+
+@pytest.mark.parametrize(
+    ("check", "holds"),
+    [
+        ("a = b", False),  # 89.88 % beside 89.89 %: their intervals only touch
+        ("a = c", True),  # 0.8988 and 0.899
+        ("fits = 9 * 3", True),
+        ("fits = 16", False),
+        ("speed = 60000 * 100 / time", False),
+        ("60000 * 100 / time > 8337", True),
+        ("loss >= (1 - accuracy) * log(2)", True),  # 0.158 beside 0.904 is a bound, not an equality
+        ("loss <= (1 - accuracy) * log(2)", False),
+        ("figures(a, 2) = 0.9", True),
+        ("share of 6000", True),  # 5425 of 6000 are 90.42 %
+        ("share of 1000", False),
+        ("other of 6000", False),  # between 5426 and 5427 of 6000
+        ("linear((49, 16), 16, 256) = (49, 256)", True),
+        ("linear((49, 16), 16, 256) = (49, 128)", False),
+        ("linear((128,), 256, 256) = (256,)", False),  # does not fit
+        ("turn(normalised((49, 256), 49)) = (256, 49)", True),
+        ("normalised((49, 256), 256) = (49, 256)", False),
+        ("abs(a - 1) < 0.2", True),
+    ],
+)
+def test_consistent_to_the_printed_digits(check, holds):
+    printed = {
+        "a": "89.88 %", "b": "89.89 %", "c": "0.899", "fits": "27", "speed": "21217.8", "time": "719.6274362",
+        "loss": "0.158", "accuracy": "0.904", "share": "90.42 %", "other": "90.44 %",
+    }  # fmt: skip
+    assert values.consistent(check, printed)[0] is holds
+
+
+def test_both_sides_are_given_with_their_range():
+    assert values.consistent("A1.x = 2 * 3", {"A1.x": "6.0"}) == (True, "5.95 to 6.05 and 6")
+
+
+def test_ids_are_found_in_a_check():
+    assert values.names("A1.speed = 60000 * log(A1.a.b) / x") == ["A1.speed", "x", "A1.a.b"]
+
+
+@pytest.mark.parametrize("check", ["A1.speed", "a = open('x')", "a = __import__('os')", "a = [1]", "a = b if c else d"])
+def test_nothing_but_arithmetic_is_computed(check):
+    with pytest.raises((ValueError, KeyError)):
+        if not values.consistent(check, dict.fromkeys("abc", "1"))[0]:
+            raise ValueError("refused in words")

@@ -1,0 +1,72 @@
+"""The search: successive halving against a count by hand, the test set never read, nothing trained twice."""
+
+import collections
+
+import pytest
+import tiny
+
+from helpers import base
+from helpers.base import CourseworkError
+from helpers.studies import search
+from helpers.training import ClassifierConfig, train_classifier
+
+SETTINGS = {"study": "search", "candidates": 9, "rungs": (6, 18), "seed": 4}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    tiny.cached(tmp_path, monkeypatch, train=400)
+    monkeypatch.setattr(base, "RECORDS", tmp_path / "records")
+    monkeypatch.setattr(base, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setenv("JOBS", "0")
+
+
+def space(trial, epochs, **more):
+    lr = trial.suggest_float("lr", 1e-6, 0.3, log=True)
+    width = trial.suggest_categorical("width", [4, 12])
+    options = {"patch_size": 14, "width": width}
+    validated = {"validation": True, "watch": ("validation",)}
+    return ClassifierConfig(dataset=tiny.NAME, options=options, lr=lr, epochs=epochs, batch_size=16, **validated | more)
+
+
+def test_one_in_three_goes_on_and_the_best_is_the_best_validation_accuracy():
+    frame, asked = search.search(train_classifier, space, **SETTINGS)
+    trained = frame.groupby("epochs")["candidate"].nunique()
+    states = collections.Counter(trial.state.name for trial in asked.trials)
+    assert trained[6] == 9 and trained[18] == states["COMPLETE"] < 9 and states["PRUNED"] == 9 - trained[18]
+    last = frame[frame["epochs"] == 18]
+    assert asked.best_value == last["validation_accuracy"].max()
+    for trial in asked.trials:
+        mine = frame[(frame["candidate"] == trial.number) & (frame["epochs"] == 6)].iloc[0]
+        assert mine["record"]["config"]["lr"] == trial.params["lr"]
+        dropped = trial.state.name == "PRUNED"
+        assert dropped == (trial.number not in set(last["candidate"]))
+
+
+def test_a_search_asked_again_trains_nothing_and_finds_the_same(monkeypatch):
+    first, one = search.search(train_classifier, space, **SETTINGS)
+    monkeypatch.setattr("helpers.trials.worker.train", None)  # a training would fail
+    again, other = search.search(train_classifier, space, **SETTINGS)
+    assert list(first["key"]) == list(again["key"]) and one.best_params == other.best_params
+    assert not any("test" in name for record in again["record"] for name in record["metrics"])
+
+
+@pytest.mark.parametrize("reads", [{"read_test": True}, {"watch": ("validation", "test")}])
+def test_a_search_that_would_read_the_test_set_is_refused(reads):
+    with pytest.raises(CourseworkError, match="never reads the test set"):
+        search.search(train_classifier, lambda trial, epochs: space(trial, epochs, **reads), **SETTINGS)
+
+
+def test_importance_finds_the_setting_that_matters():
+    _, asked = search.search(train_classifier, space, **SETTINGS | {"candidates": 12})
+    shares = search.importance(asked, 6)
+    assert shares.index[0] == "lr" and shares.sum() == pytest.approx(1)
+    assert search.importance(asked, 77).empty
+
+
+def test_an_ablation_changes_one_factor_at_a_time():
+    chosen = ClassifierConfig(options={"width": 12}, lr=0.1)
+    rows = search.ablation(chosen, {"narrow": {"width": 4}, "slow": {"lr": 0.01}})
+    assert rows["as chosen"] == chosen
+    assert rows["narrow"].options == {"width": 4} and rows["narrow"].lr == 0.1
+    assert rows["slow"].options == {"width": 12} and rows["slow"].lr == 0.01
