@@ -80,7 +80,8 @@ def run_command(command) -> int:
     except BrokenPipeError:
         silence()
     except CourseworkError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        line = " ".join(str(error).split())  # what it quotes may hold what a terminal obeys
+        print("".join(letter if letter.isprintable() else "?" for letter in line), file=sys.stderr)
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

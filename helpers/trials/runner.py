@@ -219,6 +219,6 @@ def commit() -> dict:
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != base.CHECKOUT:
             return {}
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("--no-optional-locks", "status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return {}
