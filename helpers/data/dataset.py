@@ -186,7 +186,11 @@ class Resident:
 
     def batch(self, index) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs, float32, and labels, int64, of the examples `index` (a slice or an int64 tensor)."""
-        return self.inputs[index].float().mul_(self.scale).add_(self.shift), self.labels[index]
+        if isinstance(index, slice):
+            inputs, labels = self.inputs[index], self.labels[index]
+        else:  # copies whole rows, where inputs[index] takes byte by byte
+            inputs, labels = self.inputs.index_select(0, index), self.labels.index_select(0, index)
+        return inputs.float().mul_(self.scale).add_(self.shift), labels
 
 
 def augment(images: torch.Tensor, index: torch.Tensor, epoch: int, kinds, generator) -> torch.Tensor:

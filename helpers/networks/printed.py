@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from helpers.base import check_choice
-from helpers.networks.coursework import PatchNetwork, Transpose, cut_patches, two_layer_mlp
+from helpers.networks.coursework import PatchNetwork, Transpose, TwoLayers, cut_patches, two_layer_mlp
 
 
 def report_a(*, input_shape=(1, 28, 28), classes=10, dropout=0.0, mean_first=True) -> PatchNetwork:
@@ -31,7 +31,7 @@ def report_b(*, input_shape=(1, 28, 28), classes=10, dropout="block", norm="batc
 
     def part(*widths, rate):
         first, second = nn.Linear(*widths[:2]), nn.Linear(*widths[1:])
-        return nn.Sequential(first, nn.ReLU(), nn.Dropout(rate * (dropout == "hidden")), second)
+        return TwoLayers(first, nn.ReLU(), nn.Dropout(rate * (dropout == "hidden")), second)
 
     body = nn.Sequential(
         nn.Linear(inputs, 256),  # (B, 49, 256)

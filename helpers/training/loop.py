@@ -16,6 +16,7 @@ from helpers import data, device
 from helpers.base import write_atomically
 from helpers.training import optimisers
 from helpers.training.epoch import evaluate, run_epoch
+from helpers.training.weights import Weights
 
 
 class UnreadableState(UserWarning):
@@ -76,12 +77,12 @@ class _Training:
         self.model = model.to(where, memory_format=torch.channels_last)
         self.train, self.config = train, config
         self.precision = device.resolve_precision(config.precision, where)
-        self.optimisers = optimisers.make_optimisers(model, config)
+        self.weights = Weights(self.model, self.precision)
+        self.optimisers = optimisers.make_optimisers(model, config, self.weights.flat)
         steps = -(-len(train) // config.batch_size)
         made = [optimisers.make_scheduler(optimiser, config, steps) for optimiser in self.optimisers]
         self.schedulers = [scheduler for scheduler in made if scheduler]
         self.generator = torch.Generator().manual_seed(config.seed)  # order and augmentation
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.largest_norm = torch.zeros((), device=where)
         self.history = History()
         self.best_accuracy, self.best_state = -math.inf, None
@@ -97,16 +98,17 @@ class _Training:
         def transform(inputs, index):
             return data.augment(inputs, index, epoch - 1, config.augment, self.generator)
 
-        self.model.train()
+        network, precision = self.weights.network, self.weights.precision
+        network.train()
         row["train_loss"], row["train_accuracy"], _ = run_epoch(
-            self.model, self.train, order, config.batch_size, precision=self.precision, step=self.step,
+            network, self.train, order, config.batch_size, precision=precision, step=self.step,
             transform=transform if config.augment else None, label_smoothing=config.label_smoothing,
         )  # fmt: skip
         if config.gradient_norm:
             row["gradient_norm"] = self.largest_norm.item()
         for name, part in watched.items():
             row[f"{name}_loss"], row[f"{name}_accuracy"], _ = evaluate(
-                self.model, part, precision=self.precision, training_mode=config.dropout_in_evaluation
+                network, part, precision=precision, training_mode=config.dropout_in_evaluation
             )
         row["seconds"] = time.perf_counter() - started
         return row
@@ -114,14 +116,13 @@ class _Training:
     def step(self, loss) -> None:
         """One update of the weights, and of a learning rate that changes with every step."""
         config = self.config
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        self.weights.backward(loss)
         if config.clip_norm or config.gradient_norm:
-            norm = nn.utils.clip_grad_norm_(self.parameters, config.clip_norm or math.inf)
+            norm = nn.utils.clip_grad_norm_([self.weights.flat], config.clip_norm or math.inf)
             torch.maximum(self.largest_norm, norm.detach(), out=self.largest_norm)
         for optimiser in self.optimisers:
             optimiser.step()
+        self.weights.refresh()
         if config.scheduler in optimisers.PER_STEP:
             for scheduler in self.schedulers:
                 scheduler.step()
@@ -151,6 +152,7 @@ class _Training:
             self.model.load_state_dict(self.best_state)
         else:
             self.history.best_epoch = len(self.history.columns["train_loss"])
+        self.weights.release()
 
     def state(self) -> dict:
         """All that decides how the training goes on, as plain types and tensors."""
@@ -170,6 +172,7 @@ class _Training:
         self.history.columns.update(state["columns"])
         self.history.best_epoch, self.best_accuracy, self.best_state = state["best"]
         self.lowest_loss, self.lowest_epoch = state["lowest"]
+        self.weights.refresh()
         _set_random_states(self.generator, state["random"])
 
     def save(self, path) -> None:

@@ -41,8 +41,12 @@ PER_EPOCH = {"plateau": torch.optim.lr_scheduler.ReduceLROnPlateau, "multistep":
 PER_STEP = ("one_cycle", "cosine", "triangle")
 
 
-def make_optimisers(model: nn.Module, config) -> list[torch.optim.Optimizer]:
-    """The optimisers of `config`: one, or for Muon two (Muon for hidden matrices, AdamW for all the rest)."""
+def make_optimisers(model: nn.Module, config, flat: nn.Parameter | None = None) -> list[torch.optim.Optimizer]:
+    """The optimisers of `config`: one, or for Muon two (Muon for hidden matrices, AdamW for all the rest).
+
+    flat: all trainable weights as one vector; every optimiser but Muon treats each number alike, and then has one
+    tensor to step instead of many.
+    """
     if config.optimiser not in OPTIMISERS:
         raise CourseworkError(f"optimiser={config.optimiser!r} is unknown; choose one of {', '.join(OPTIMISERS)}")
     options = {"lr": config.lr, "weight_decay": config.weight_decay, **config.optimiser_options}
@@ -52,7 +56,7 @@ def make_optimisers(model: nn.Module, config) -> list[torch.optim.Optimizer]:
         options["fused"] = True
     parameters = [p for p in model.parameters() if p.requires_grad]
     if config.optimiser != "muon":
-        return [OPTIMISERS[config.optimiser](parameters, **options)]
+        return [OPTIMISERS[config.optimiser](parameters if flat is None else [flat], **options)]
     linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     hidden = [layer.weight for layer in linear[:-1]]  # not the classifier
     if not hidden:
