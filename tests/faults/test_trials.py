@@ -23,6 +23,7 @@ from helpers.base import CourseworkError
 from helpers.training.classifier import ClassifierConfig, train_classifier
 from helpers.trials import adoption, kinds, records, runner, study, upkeep, worker
 
+SLOW = pytest.mark.slow
 HERE = Path(__file__).parent
 PATHS = os.pathsep.join(map(str, (HERE.parent.parent, HERE.parent, HERE)))
 
@@ -128,7 +129,7 @@ def test_a_small_file_system_that_is_full(small_disk, monkeypatch):
 
 @pytest.mark.fault("a full disk, or a signal, while results are written")
 @pytest.mark.parametrize("moment", [1, 2, 3])
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL", *(pytest.param(n, marks=SLOW) for n in ("SIGTERM", "SIGHUP"))])
 def test_a_signal_leaves_no_record_without_its_files(home, name, moment):
     stopped = script(home, LARGE, name, moment)
     assert stopped.returncode == (130 if name == "SIGINT" else -getattr(signal, name))
