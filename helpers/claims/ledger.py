@@ -145,7 +145,7 @@ def tell_result(page, report: str, *sentences: str) -> None:
     if len(whole) < len(sentences):
         whole.append("What shortened trainings found stands further down, not here.")
     page.say(
-        "**Result.** Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} "
+        "**Found.** Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} "
         "are not ({verdicts.expected_false:.1f} expected by chance), {verdicts.inconclusive} stay open; "
         f"of the printed values {{verdicts.inconsistent}} contradict each other. {' '.join(whole)}"
     )
