@@ -1,5 +1,7 @@
 """What a study's page opens with: what was claimed and found, how sure that is, and one picture of it."""
 
+import re
+
 import pandas as pd
 
 from helpers import figures
@@ -48,12 +50,15 @@ def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for line in frame[frame["kind"] == "number"].to_dict("records"):
         first = line["evidence"].split(";")[0].strip()
-        if not first.endswith("test_accuracy") or line["verdict"] not in figures.forest_plot.MARKS:
+        here = first.endswith("test_accuracy") and spread.is_accuracy(first)
+        if not here or line["verdict"] not in figures.forest_plot.MARKS:
             continue
         low, high, _ = values.printed(line["printed"])
         trained = "" if line["share"] == 1 else f" ({100 * line['share']:.2g} % trained)"
         mean, half = (float("nan") if line[name] is None else line[name] for name in ("value", "half_width"))
-        label = line["statement"] + trained
+        label = (
+            re.sub(r"^test accuracy( after \d+ epochs)?( with| at|:)? (?=.)", "", line["statement"]) + trained
+        )  # what the axis says already
         lines.append({"label": label, "low": low, "high": high, "mean": mean, "half_width": half} | {
             "verdict": line["verdict"]
         })  # fmt: skip
