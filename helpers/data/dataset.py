@@ -223,8 +223,9 @@ def resident_parts(config, dataset: Dataset, device, patch_size: int | None) -> 
     if config.validation:
         train, validation = split(dataset.train_labels, dataset.validation)
         index = {"train": torch.as_tensor(train), "validation": torch.as_tensor(validation)}
+    if config.train_limit:
+        index["train"] = slice(config.train_limit) if not config.validation else index["train"][: config.train_limit]
     chosen = {name: (images[i], labels[i]) for name, i in index.items()}
-    chosen["train"] = tuple(values[: config.train_limit] for values in chosen["train"])
     chosen["test"] = to_tensor(dataset.test_images), torch.as_tensor(dataset.test_labels)
     chosen["test"] = tuple(values[: config.test_limit] for values in chosen["test"])
     norm = {}

@@ -1,6 +1,7 @@
 """Where the time goes: one shortcut after the other, a step by its operations, and what makes a training longer."""
 
 import contextlib
+import statistics
 import time
 from dataclasses import replace
 
@@ -55,7 +56,7 @@ def ladder(dataset: data.Dataset, seconds: float) -> dict:
     with _deterministic():
         for name, about in LADDER.items():
             with threads(classic.THREADS if name == "no loader" else 1):
-                rates[name] = rung(dataset, seconds, **about)
+                rates[name] = statistics.median(rung(dataset, seconds / 3, **about) for _ in range(3))
     return rates
 
 
