@@ -5,6 +5,7 @@ Nothing here touches the disk at import time.
 
 import base64
 import contextlib
+import errno
 import hashlib
 import importlib
 import importlib.util
@@ -23,6 +24,7 @@ REPORTS = ROOT / "reports"
 RECORDS = REPORTS / "records"  # what this machine has trained
 PUBLISHED = REPORTS / "published"  # what is committed: records and pages of the full runs
 CACHE = ROOT / "data" / "cache"  # decoded data sets, memory-mapped by every process
+PATIENCE = 5  # seconds of waiting until people are told what for
 
 
 class CourseworkError(Exception):
@@ -59,8 +61,8 @@ def door(package: str, homes: dict[str, str], aliases: dict[str, str] | None = N
 
 
 def data_folder() -> Path:
-    """The folder that is searched for data files first: COURSEWORK_DATA, else ./data."""
-    return Path(os.environ.get("COURSEWORK_DATA") or ROOT / "data").resolve()
+    """The folder that is searched for data files first: COURSEWORK_DATA, also with ~, else ./data."""
+    return Path(os.environ.get("COURSEWORK_DATA") or ROOT / "data").expanduser().resolve()
 
 
 def run_command(command) -> int:
@@ -78,7 +80,8 @@ def run_command(command) -> int:
     except BrokenPipeError:
         silence()
     except CourseworkError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        line = " ".join(str(error).split())  # what it quotes may hold what a terminal obeys
+        print("".join(letter if letter.isprintable() else "?" for letter in line), file=sys.stderr)
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -131,7 +134,7 @@ def processor() -> tuple[str, list[str]]:
 def write_atomically(path: Path, content: bytes | str) -> Path:
     """Write `content` to `path` through a temporary file beside it: readers see the old file or the new.
 
-    Raises CourseworkError when the disk refuses (full, read-only); nothing half-written stays.
+    Raises CourseworkError when the disk refuses (full, read-only); nothing half-written stays, not even after Ctrl-C.
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
@@ -156,6 +159,31 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
     return path
+
+
+def file_lock(path: Path, what: str = ""):
+    """The lock file `path`, held until its `release()`; None where another process holds it and `what` is not given.
+
+    what: what the other process does, told on stderr after PATIENCE s of waiting for it. Where the file system has no
+    locks nothing is locked, and a line says so. Raises OSError where the file cannot be written.
+    """
+    from filelock import FileLock, Timeout  # here: it is slow to load, and few need it
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=PATIENCE if what else 0)
+        except Timeout:
+            if not what:
+                return None
+            print(f"waiting for {path}: another process {what}", file=sys.stderr)
+            lock.acquire()
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        print(f"{path.parent} has no file locks: do not run anything twice at once there", file=sys.stderr)
+    return lock
 
 
 def plain(value):

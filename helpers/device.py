@@ -1,12 +1,9 @@
 """Which processor trains, with which numbers, from which seed; and what machine it was."""
 
 import contextlib
-import ctypes
-import functools
 import os
 import platform
 import random
-import sys
 
 import numpy as np
 import torch
@@ -100,21 +97,6 @@ def seed_everything(seed: int, *, deterministic: bool = True) -> torch.Generator
         torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of a step, for memory nobody reads
         torch.backends.cudnn.benchmark = False
     return torch.Generator().manual_seed(seed)
-
-
-@functools.cache
-def keep_freed_memory() -> bool:
-    """Let this process keep the memory that it frees; says whether that is so (glibc, that is Linux, alone can).
-
-    glibc else hands large blocks back after every batch and gets them anew, a thousand page faults a batch: a seventh
-    of the time that report A's network takes. Results do not change; the process holds on to its largest size.
-    """
-    trim_threshold, mmap_max = -1, -4  # their numbers in malloc.h
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        libc = ctypes.CDLL(None)
-        if sys.platform == "linux":
-            return bool(libc.mallopt(mmap_max, 0) and libc.mallopt(trim_threshold, 2**31 - 1))
-    return False
 
 
 def describe(device: torch.device | None = None) -> dict:

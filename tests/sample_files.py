@@ -2,11 +2,13 @@
 
 import gzip
 import hashlib
+import http.server
 import io
 import os
 import pickle
 import struct
 import tarfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,9 +29,41 @@ ANIMALS = ("bird", "cat", "frog")
 def own_folders(tmp_path, monkeypatch):
     """Cache and data folder of this test alone; no network."""
     monkeypatch.setattr(base, "CACHE", tmp_path / "cache")
+    (tmp_path / "data").mkdir()
     monkeypatch.setenv("COURSEWORK_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("COURSEWORK_OFFLINE", "1")
     monkeypatch.delenv("FRESH", raising=False)
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Stands in for the internet, reached through http_proxy; `answer` is set by the test."""
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        self.server.answer(self)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def internet(monkeypatch):
+    monkeypatch.delenv("COURSEWORK_OFFLINE")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    server.released = threading.Event()
+    yield server
+    server.released.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def write(path: Path, content: bytes) -> Path:

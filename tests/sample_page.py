@@ -122,7 +122,7 @@ def table_output(columns=4, rows=3):
     """A table as page.table makes it."""
     head = "".join(f'<th scope="col">column {i}</th>' for i in range(columns))
     row = '<tr><th scope="row" style="text-align:left">A{}</th>{}</tr>'
-    cells = "".join(f'<td class="number">{0.8603 - 0.01 * i:.4f}</td>' for i in range(columns - 1))
+    cells = "".join(f"<td>{0.8603 - 0.01 * i:.4f}</td>" for i in range(columns - 1))
     body = "".join(row.format(i + 1, cells) for i in range(rows))
     html = f"<table><caption>Accuracy by row</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return new_output("display_data", {"text/html": html + "<p>Printed values stand beside ours.</p>"})

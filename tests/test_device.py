@@ -1,10 +1,7 @@
 """Device, precision and seeds; what needs a GPU is in test_gpu.py."""
 
 import json
-import platform
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +9,7 @@ import pytest
 import torch
 
 from helpers import device
-from helpers.base import CHECKOUT, CourseworkError, to_json
+from helpers.base import CourseworkError, to_json
 
 without_gpu = pytest.mark.skipif(device.num_gpus() > 0, reason="this machine has a GPU")
 
@@ -93,25 +90,3 @@ def test_the_machine_is_described_for_provenance():
 
 def test_torchvision_imports_beside_this_torch():
     assert device.import_torchvision().datasets.FashionMNIST.__name__ == "FashionMNIST"
-
-
-FAULTS = """
-import resource, sys, torch
-from helpers import device
-torch.set_num_threads(1)
-assert sys.argv[1] == "as it is" or device.keep_freed_memory()
-for turn in range(60):
-    if turn == 10:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(1_000_000) + torch.ones(1_000_000)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can keep what is freed")
-def test_freed_memory_is_kept_and_costs_no_page_faults():
-    def faults(how):
-        command = [sys.executable, "-c", FAULTS, how]
-        return int(subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout)
-
-    assert faults("kept") * 10 < faults("as it is")

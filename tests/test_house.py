@@ -145,6 +145,45 @@ def test_the_names_of_earlier_notebooks_are_there():
         _ = helpers.no_such_name
 
 
+READERS = ("read_text", "write_text", "open", "run", "Popen", "check_output", "fdopen", "NamedTemporaryFile")
+
+
+def reads_text(call):
+    """Whether a call reads or writes text without naming its encoding, as far as the source tells."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    owner = getattr(getattr(call.func, "value", None), "id", "")
+    given = {word.arg: word.value for word in call.keywords}
+    if name not in READERS or "encoding" in given or owner in ("os", "Image", "tarfile", "archive", "zipfile", "gzip"):
+        return False
+    if name in ("run", "Popen", "check_output"):
+        return "text" in given or "universal_newlines" in given
+    constants = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+    if name.endswith("_text"):
+        return "utf-8" not in constants
+    mode = given["mode"].value if "mode" in given else "".join(str(value) for value in constants[-1:])
+    return "b" not in mode
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_whoever_reads_text_names_its_encoding(path):
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    assert [f"line {call.lineno}" for call in calls if reads_text(call)] == []
+
+
+def test_text_without_an_encoding_is_noticed():
+    bad = [
+        "p.read_text()",
+        "open('a')",
+        "open('a', 'w')",
+        "p.open()",
+        "subprocess.run(a, text=True)",
+        "p.write_text(x)",
+    ]
+    good = ["p.read_text(encoding='utf-8')", "open('a', 'rb')", "os.open('a', 1)", "subprocess.run(a)"]
+    for lines, noticed in ((bad, True), (good, False)):
+        assert {line: reads_text(ast.parse(line).body[0].value) for line in lines} == dict.fromkeys(lines, noticed)
+
+
 MAP = (CHECKOUT / "helpers" / "README.md").read_text()
 
 

@@ -108,3 +108,13 @@ def fit_torch(config, context):
 
 
 fit_torch.trial_id = "torch"
+
+
+def score_rate(config, context):
+    """No training: a validation accuracy that peaks at a learning rate of 0.01 and grows with the epochs."""
+    accuracy = 1 - abs(np.log10(config.lr) + 2) / 10 - 1 / (10 * config.epochs)
+    curve = {"validation_accuracy": [accuracy] * config.epochs}
+    return {"history": curve, "metrics": {"validation_accuracy": accuracy}, "status": "ok", "examples": 1}
+
+
+score_rate.trial_id = "score"

@@ -78,7 +78,7 @@ class _Key:
 
 @functools.lru_cache(maxsize=4)
 def _rows(key: _Key) -> list[dict]:
-    found = []
+    lines = []
     for metric in CELLS:
         for n in SIZES:
             numbers, sets = _left_out(key.basis, metric, n), _self_compared(key.basis, metric, n)
@@ -88,8 +88,8 @@ def _rows(key: _Key) -> list[dict]:
             names = ("different", "different_low", "different_high")
             line |= dict(zip(names, _share(sets["different"], sets["seeds"])))
             line |= {"numbers": _state(line["seeds"], line["low"])}
-            found.append(line | {"orders": _state(line["sets"], line["different_low"])})
-    return found
+            lines.append(line | {"orders": _state(line["sets"], line["different_low"])})
+    return lines
 
 
 def _state(cases: int, low: float | None) -> str:
@@ -117,7 +117,7 @@ def _kept(basis: pool.Basis, metric: str, least: int):
 
 def _left_out(basis: pool.Basis, metric: str, n: int) -> dict:
     """Each seed left out once, as it is and moved either way, against the n that follow it in the row."""
-    found = {"refuted": [], "power": []}
+    outcomes = {"refuted": [], "power": []}
     decide = judge.judge_epoch if metric == "best_epoch" else judge.judge_number
     for row, prior in _kept(basis, metric, n + 1):
         values = row.values
@@ -128,10 +128,10 @@ def _left_out(basis: pool.Basis, metric: str, n: int) -> dict:
                 continue
             shift = 10 if metric == "best_epoch" else SHIFT * (10 * abs(held) if is_relative(metric) else 1)
             shifts = [move for move in (0, -shift, shift) if held + move >= 0 or move == 0]
-            said = [decide(_claim(held + move), sample).verdict == "not reproduced" for move in shifts]
-            found["refuted"].append(said[0])
-            found["power"] += said[1:]
-    return found
+            refuted = [decide(_claim(held + move), sample).verdict == "not reproduced" for move in shifts]
+            outcomes["refuted"].append(refuted[0])
+            outcomes["power"] += refuted[1:]
+    return outcomes
 
 
 def _claim(value: float) -> SimpleNamespace:
@@ -140,17 +140,17 @@ def _claim(value: float) -> SimpleNamespace:
 
 def _self_compared(basis: pool.Basis, metric: str, n: int) -> dict:
     """n seeds of a row against n others of the same row, in ten orders drawn at random."""
-    rng, found = np.random.default_rng(0), {"different": [], "seeds": 0}
+    rng, outcomes = np.random.default_rng(0), {"different": [], "seeds": 0}
     for row, prior in _kept(basis, metric, 2 * n):
-        told = []
+        apart = []
         for _ in range(SPLITS):
             order = rng.permutation(len(row.values))
             halves = [_part(row, metric, order[start : start + n], prior) for start in (0, n)]
             interval, _ = orders.difference(*halves)
-            told += [abs(interval.mean) > interval.half] if interval else []
-        found["different"] += told
-        found["seeds"] += len(row.values) if told else 0
-    return found
+            apart += [abs(interval.mean) > interval.half] if interval else []
+        outcomes["different"] += apart
+        outcomes["seeds"] += len(row.values) if apart else 0
+    return outcomes
 
 
 def _part(row: pool.Row, metric: str, places, prior) -> Sample:

@@ -78,9 +78,9 @@ def sample(key: str, results: dict, basis=None, classes: int = 10) -> Sample:
     """
     result, basis = results[key], basis or pool.committed()
     behind = [record_of(name) for name in result.get("records") or []]
-    known = [record for record in behind if record]
+    trials = [record for record in behind if record]
     metric, stem = key.rpartition(".")[2], key.removesuffix(".diverged")
-    first = known[0] if known else None
+    first = trials[0] if trials else None
     return Sample(
         key=key,
         values=result["values"],
@@ -92,7 +92,7 @@ def sample(key: str, results: dict, basis=None, classes: int = 10) -> Sample:
         images=pool.images_of(metric, first),
         classes=classes,
         prior=basis.prior(metric, first) if first else None,
-        floor=max((pool.scatter(metric, record) for record in known), default=0.0),
+        floor=max((pool.scatter(metric, record) for record in trials), default=0.0),
         marks=images_right(result, behind) if metric == "test_accuracy" and first else None,
         ends=tuple(results[f"{stem}.test_accuracy"]["values"]) if f"{stem}.test_accuracy" in results else (),
     )

@@ -52,14 +52,14 @@ def surviving(frame: pd.DataFrame) -> pd.Series:
 
 def count(frame: pd.DataFrame) -> dict[str, float]:
     """Every count that a page may give: claims, each verdict, tested, expected false refutations, survivors, runs."""
-    found = {"claims": len(frame)}
-    found |= {name.replace(" ", "_"): int((frame["verdict"] == name).sum()) for name in VERDICTS}
+    totals = {"claims": len(frame)}
+    totals |= {name.replace(" ", "_"): int((frame["verdict"] == name).sum()) for name in VERDICTS}
     tests = int(tested(frame).sum())
-    found |= {"tested": tests, "expected_false": judge.LEVEL * tests, "surviving": int(frame["survives"].sum())}
+    totals |= {"tested": tests, "expected_false": judge.LEVEL * tests, "surviving": int(frame["survives"].sum())}
     decided = frame[frame["verdict"].isin(("reproduced", "exceeded", "not reproduced")) & (frame["n"] > 0)]
-    found["one_run"] = int((decided["n"] == 1).sum())
-    found["shortened"] = int((frame["share"] < 1).sum())
-    return found
+    totals["one_run"] = int((decided["n"] == 1).sum())
+    totals["shortened"] = int((frame["share"] < 1).sum())
+    return totals
 
 
 def counts(frame: pd.DataFrame, by: str = "report") -> pd.DataFrame:
@@ -136,17 +136,17 @@ def tell_result(page, report: str, *sentences: str) -> None:
     This is what a page opens with, so nothing shortened stands in it: a sentence is left out where one of its results
     does not come from trainings in full.
     """
-    found = count(page_ledger(report, page.results))
+    totals = count(page_ledger(report, page.results))
     for name in ("claims", "reproduced", "exceeded", "not_reproduced", "inconclusive", "consistent", "inconsistent"):
-        page.publish(f"verdicts.{name}", found[name])
-    page.publish("verdicts.expected_false", found["expected_false"])
+        page.publish(f"verdicts.{name}", totals[name])
+    page.publish("verdicts.expected_false", totals["expected_false"])
     named = {text: markup.named_results(text, page.results) for text in sentences}
     whole = [text for text, keys in named.items() if all(page.results[key]["share"] == 1 for key in keys)]
     if len(whole) < len(sentences):
         whole.append("What shortened trainings found stands further down, not here.")
     page.say(
-        "**Result.** Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} "
-        "are not (false by chance at most {verdicts.expected_false:.1f}), {verdicts.inconclusive} stay open; "
+        "**Found.** Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} "
+        "are not ({verdicts.expected_false:.1f} expected by chance), {verdicts.inconclusive} stay open; "
         f"of the printed values {{verdicts.inconsistent}} contradict each other. {' '.join(whole)}"
     )
 

@@ -22,14 +22,16 @@ def difference(left: Sample, right: Sample) -> tuple[Interval | None, str]:
     a, b = left.alive(), right.alive()
     if left.records and left.records == right.records:
         return _within(left.values, right.values)
-    told = [spread.deviation(v, s.key, s.prior, s.floor) for v, s in ((a, left), (b, right))]
-    if None in told:
+    deviations = [spread.deviation(v, s.key, s.prior, s.floor) for v, s in ((a, left), (b, right))]
+    if None in deviations:
         return None, too_few(min(a, b, key=len))
-    parts = [deviation**2 / len(values) for (deviation, _), values in zip(told, (a, b))]
+    parts = [deviation**2 / len(values) for (deviation, _), values in zip(deviations, (a, b))]
     error, how = images_error(left, right)
-    squares = sum(part**2 / freedom for part, (_, freedom) in zip(parts, told))  # Welch and Satterthwaite
+    squares = sum(part**2 / freedom for part, (_, freedom) in zip(parts, deviations))  # Welch and Satterthwaite
     total = sum(parts) + error**2
     freedom = total**2 / squares if squares > 0 else math.inf
+    if left.prior and right.prior:  # one prior serves both: what is wrong with it on one side is on the other, too
+        freedom = min(freedom, *(freedom for _, freedom in deviations))
     gap = statistics.fmean(a) - statistics.fmean(b)
     return Interval(gap, math.sqrt(total), freedom), f"{len(a)} and {len(b)} seeds{how}"
 

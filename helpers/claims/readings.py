@@ -38,12 +38,12 @@ def join(verdicts: dict[str, Verdict]) -> tuple[Verdict, str]:
 
     A report is not refuted where one reading of its text reproduces; else what stays open stays open.
     """
-    said = [verdict.verdict for verdict in verdicts.values()]
+    names = [verdict.verdict for verdict in verdicts.values()]
     for name in ("reproduced", "exceeded", "inconclusive", "not reproduced", "not comparable"):
-        if name in said:
-            chosen = [*verdicts.values()][said.index(name)]
-            agree = said.count(name)
-            counted = f"under {ALL[agree - 1]} of {ALL[len(said) - 1]} readings" if agree < len(said) else ""
+        if name in names:
+            chosen = [*verdicts.values()][names.index(name)]
+            agree = names.count(name)
+            counted = f"under {ALL[agree - 1]} of {ALL[len(names) - 1]} readings" if agree < len(names) else ""
             return chosen, counted
     raise ValueError("a claim without a reading")
 

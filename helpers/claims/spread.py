@@ -141,10 +141,10 @@ def prediction(values, key, prior: Prior | None = None, images: int = IMAGES, fl
 
     half = t(d0 + n - 1) × moderated deviation × sqrt(1 + 1/n), never below the evaluation set's own error.
     """
-    found = deviation(values, key, prior, floor)
-    if found is None:
+    estimate = deviation(values, key, prior, floor)
+    if estimate is None:
         return None
-    mean, (spread, freedom) = statistics.fmean(values), found
+    mean, (spread, freedom) = statistics.fmean(values), estimate
     wide = Interval(mean, spread * math.sqrt(1 + 1 / len(values)), freedom)
     least = Interval(mean, fixed_error(key, mean, images), math.inf)
     return max(wide, least, key=lambda interval: interval.half)

@@ -63,9 +63,9 @@ def names(check: str) -> list[str]:
     if not parts:
         raise ValueError(f"check must be two expressions with =, <, >, <=, >= or of between them, not {check!r}")
     trees = [ast.parse(parts[side].strip(), mode="eval") for side in ("left", "right")]
-    found = [_name(node) for tree in trees for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))]
-    inner = {name for name in found if any(other.startswith(f"{name}.") for other in found)}
-    return [name for name in dict.fromkeys(found) if name not in inner and name not in FUNCTIONS]
+    ids = [_name(node) for tree in trees for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))]
+    inner = {name for name in ids if any(other.startswith(f"{name}.") for other in ids)}
+    return [name for name in dict.fromkeys(ids) if name not in inner and name not in FUNCTIONS]
 
 
 def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
@@ -84,12 +84,12 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
         corners = [_sides(check, dict(zip(ends, corner))) for corner in itertools.product(*ends.values())]
     except ValueError as error:
         return False, str(error)
-    told = " and ".join(_words([pair[side] for pair in corners]) for side in (0, 1))
+    sides = " and ".join(_words([pair[side] for pair in corners]) for side in (0, 1))
     if any(isinstance(left, tuple) for left, _ in corners):
-        return all(left == right for left, right in corners), told
+        return all(left == right for left, right in corners), sides
     if sign == "of":
         shares, count = [left for left, _ in corners], corners[0][1]
-        return math.ceil(min(shares) * count - 1e-9) <= max(shares) * count + 1e-9, told
+        return math.ceil(min(shares) * count - 1e-9) <= max(shares) * count + 1e-9, sides
     gaps = [left - right for left, right in corners]
     tiny = 1e-12 * max(abs(number) for pair in corners for number in pair)
     below, above = min(gaps) < -tiny, max(gaps) > tiny
@@ -97,7 +97,7 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
         "=": (below and above) or not (below or above), "<": below, ">": above, "<=": min(gaps) <= tiny,
         ">=": max(gaps) >= -tiny,
     }  # fmt: skip
-    return holds[sign], told
+    return holds[sign], sides
 
 
 def _sides(check: str, numbers: dict[str, float]) -> tuple:

@@ -25,7 +25,8 @@ from helpers.course.tools import Accumulator, Animator, Timer, show_images
 from helpers.data.dataset import Batches, ImageDataset, to_tensor
 from helpers.data.recipes import RECIPES
 from helpers.data.sources import obtain
-from helpers.device import choose, keep_freed_memory
+from helpers.device import choose
+from helpers.trials.engine import keep_freed_memory
 
 d2l = sys.modules["helpers"]  # notebooks say d2l.plt, d2l.Animator ...
 LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

@@ -6,7 +6,6 @@
 import json
 import numbers
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -52,13 +51,15 @@ class Dataset:
         return {name: getattr(self, name) for name in told} | {"sizes": sizes}
 
 
-def _folder(name: str) -> Path:
-    folder = base.CACHE / name
-    if not (folder / "meta.json").is_file():
-        raise CourseworkError(
-            f"no decoded data set {name!r} in {base.CACHE}; run helpers.obtain({name!r}) or `make report` first"
-        )
-    return folder
+def _meta(name: str) -> dict:
+    """What the cache knows of the data set `name`. Raises CourseworkError when it is not there or damaged."""
+    path = base.CACHE / name / "meta.json"
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        return meta | {"fingerprint": str(meta["fingerprint"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        what = f"no decoded data set {name!r} in {base.CACHE}"
+        raise CourseworkError(f"{what}; run helpers.obtain({name!r}) or `make report` first") from None
 
 
 def load(name: str = "fashion_mnist") -> Dataset:
@@ -66,16 +67,15 @@ def load(name: str = "fashion_mnist") -> Dataset:
 
     Raises CourseworkError when `sources.obtain` has not filled the cache yet.
     """
-    folder = _folder(name)
-    meta = json.loads((folder / "meta.json").read_text())
-    arrays = {part: np.load(folder / f"{part}.npy", mmap_mode="c") for part in ARRAYS}
+    meta = _meta(name)
+    arrays = {part: np.load(base.CACHE / name / f"{part}.npy", mmap_mode="c") for part in ARRAYS}
     told = {key: meta[key] for key in ("title", "source", "standin", "fingerprint")}
     return Dataset(name=name, classes=tuple(meta["classes"]), **told, **arrays)
 
 
 def fingerprint(name: str) -> str:
     """The hash of the cached data set `name`, without opening its arrays."""
-    return json.loads((_folder(name) / "meta.json").read_text())["fingerprint"]
+    return _meta(name)["fingerprint"]
 
 
 def split(labels, validation: int = 6000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 A recipe is data; `helpers.sources` follows it. Hashes are SHA-256, or MD5 where only that is published.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,36 +12,49 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from os.path import lexists
 from pathlib import Path
 
-from helpers.base import CHECKOUT, CourseworkError
+from helpers.base import CHECKOUT, PATIENCE, CourseworkError
 from helpers.data.decoders import BATCHES, read_batches, read_classes, read_idx
 
 TIMEOUT = 30  # seconds that a step on the network may go on without anything arriving
+LIMIT = 1800  # seconds that it may take altogether
 
 
-def _run(command: list[str], folder: Path, stderr=subprocess.STDOUT) -> None:
-    """Run `command` in `folder`. Raises CourseworkError when it fails, or leaves nothing new there for TIMEOUT s.
+def _run(command: list[str], folder: Path, what: str, stderr=subprocess.STDOUT) -> None:
+    """Run `command` in `folder`. Raises CourseworkError when it fails, stalls for TIMEOUT s, or takes LIMIT s.
 
     Watching what arrives covers what a socket timeout does not: name look-ups, and servers with many addresses.
     """
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=stderr)
-        size, since = -1, time.monotonic()
+        start = since = time.monotonic()
+        size, told, stopped = -1, False, ""
         try:
-            while process.poll() is None and time.monotonic() - since < TIMEOUT:
+            while process.poll() is None and not stopped:
                 time.sleep(0.05)
                 with suppress(FileNotFoundError):  # files come and go below us
                     before, size = size, sum(file.stat().st_size for file in folder.rglob("*"))
                     since = since if size == before else time.monotonic()
+                now = time.monotonic()
+                stopped = f"nothing arrived for {TIMEOUT} s" if now - since >= TIMEOUT else ""
+                stopped = stopped or (f"not finished after {LIMIT} s" if now - start >= LIMIT else "")
+                if not told and now - start >= PATIENCE:
+                    print(f"waiting for {what}, at most {LIMIT // 60} minutes", file=sys.stderr)
+                    told = True
         finally:
-            stalled = process.poll() is None
             process.kill()
             process.wait()
-    if stalled:
-        raise CourseworkError(f"nothing arrived for {TIMEOUT} s")
-    if process.returncode:
-        raise CourseworkError((folder / "log").read_text(errors="replace"))
+    if stopped or process.returncode:
+        raise CourseworkError(stopped or _last_words((folder / "log").read_text(encoding="utf-8", errors="replace")))
+
+
+def _last_words(log: str) -> str:
+    """The last lines that a program printed, without its progress bars and what only a terminal understands."""
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", log))
+    lines = ["".join(filter(str.isprintable, line)).strip() for line in lines if not re.search(r"\d%\|", line)]
+    return " ".join([line for line in lines if line][-5:])
 
 
 FETCH = """
@@ -54,7 +68,8 @@ except Exception as error: sys.exit(print(error) or 1)
 def from_torchvision(name: str, folder: Path) -> None:
     """torchvision's download, in a process of its own; with its progress bar where there is a terminal."""
     bar = None if sys.stderr.isatty() else subprocess.STDOUT
-    _run([sys.executable, "-W", "ignore", "-c", FETCH, name, str(CHECKOUT)], folder, stderr=bar)
+    command = [sys.executable, "-W", "ignore", "-c", FETCH, name, str(CHECKOUT)]
+    _run(command, folder, f"torchvision's download of {name}", stderr=bar)
 
 
 def from_debian(package: str, folder: Path) -> None:
@@ -67,11 +82,11 @@ def from_debian(package: str, folder: Path) -> None:
     settings |= {"Acquire::Retries": 0, "Acquire::http::Timeout": 10, "Acquire::https::Timeout": 10}
     lines = [f'{key} "{value}";' for key, value in settings.items()]
     lines += [f"#clear APT::Update::{hook};" for hook in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")]
-    (folder / "apt.conf").write_text("\n".join(lines) + "\n")
+    (folder / "apt.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
     with suppress(CourseworkError):  # a broken list of some other source does not matter
-        _run(["apt-get", "-q", "-c", "apt.conf", "update"], folder)
-    _run(["apt-get", "-q", "-c", "apt.conf", "download", package], folder)
-    _run(["dpkg-deb", "-x", next(folder.glob("*.deb")).name, "."], folder)
+        _run(["apt-get", "-q", "-c", "apt.conf", "update"], folder, "apt's package lists")
+    _run(["apt-get", "-q", "-c", "apt.conf", "download", package], folder, f"the package {package}")
+    _run(["dpkg-deb", "-x", next(folder.glob("*.deb")).name, "."], folder, f"{package} to be unpacked")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +99,11 @@ class Place:
     note: str = ""  # what the title adds when the pixels are not the published ones
 
     def files(self, root: Path) -> list[Path]:
-        """The files to read, [] when none is there. Raises CourseworkError when only some are."""
+        """What to read, be it a file or not; [] when nothing is there. Raises CourseworkError when only some is."""
         path = root / self.where
-        if path.is_file() or (path.is_dir() and not self.hashes):
+        if path.is_file() or (path.is_dir() and (not self.hashes or self.where in self.hashes)):
             return [path]
-        found = {name: [f for f in (path / name, path / f"{name}.gz") if f.is_file()] for name in self.hashes}
+        found = {name: [f for f in (path / name, path / f"{name}.gz") if lexists(f)] for name in self.hashes}
         missing = [name for name, forms in found.items() if not forms]
         if missing and len(missing) < len(found):
             raise CourseworkError(f"{path} is incomplete: {missing[0]} is missing; add it, or remove the other files")

@@ -17,32 +17,49 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from helpers import base
 from helpers.base import CourseworkError
-from helpers.data.decoders import PARTS, bundled_digits, read_classes
+from helpers.data.decoders import PARTS, bundled_digits, files_below, read_classes
 from helpers.data.recipes import RECIPES, Place, Recipe
 
 FORMAT = 1  # of the cache; a cache in another format is made again
 RETRY_AFTER = 3600  # seconds for which a failed download is not tried again
+FIELDS = {
+    "title": str,
+    "source": str,
+    "classes": list,
+    "fingerprint": str,
+    "files": list,
+    "standin": bool,
+}  # of an entry
 STANDINS = {"digits28": 28, "digits32": 32}  # side of their images in pixels
 
 
 @contextmanager
 def _locked(key: str):
     """Hold the cache entry `key` alone, and clear away what a killed process left behind."""
-    base.CACHE.mkdir(parents=True, exist_ok=True)
-    with FileLock(base.CACHE / f"{key}.lock"):
+    lock = base.file_lock(base.CACHE / f"{key}.lock", "prepares this data set")
+    try:
         for rest in base.CACHE.glob(f".{key}+*"):
             shutil.rmtree(rest, ignore_errors=True)
         yield
+    finally:
+        lock.release()
 
 
 def _stamp(path: Path) -> dict:
-    """Size and time of a file, or of all that lies below a folder: another stamp, another content."""
-    facts = [entry.stat() for entry in (path, *(path.rglob("*") if path.is_dir() else ()))]
-    return {"size": sum(fact.st_size for fact in facts), "mtime_ns": max(fact.st_mtime_ns for fact in facts)}
+    """Size and time of a file, or of each file below a folder: another stamp, another content."""
+    if path.is_dir():
+        inside = [[_told(file.relative_to(path)), _stamp(file)] for file in files_below(path)]
+        return {"size": sum(each["size"] for _, each in inside), "files": base.sha256(base.to_json(inside).encode())}
+    fact = path.stat() if path.exists() else path.lstat()  # of a link to nothing
+    return {"size": fact.st_size, "mtime_ns": fact.st_mtime_ns}
+
+
+def _told(path: Path) -> str:
+    """A path as text, whatever bytes it is made of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _fingerprint(arrays, classes) -> str:
@@ -60,14 +77,24 @@ def cached(key: str) -> dict:
     """
     folder = base.CACHE / key
     try:
-        meta = json.loads((folder / "meta.json").read_text())
-        whole = meta["arrays"] == [_stamp(folder / f"{part}.npy") for part in PARTS]
-        if not whole:  # a copied folder has new times
-            arrays = [np.load(folder / f"{part}.npy") for part in PARTS]
-            whole = _fingerprint(arrays, meta["classes"]) == meta["fingerprint"]
-        return meta if whole and meta["format"] == FORMAT else {}
-    except (OSError, ValueError, KeyError, EOFError):
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        arrays = [np.load(folder / f"{part}.npy", mmap_mode="r") for part in PARTS]
+        whole = meta["arrays"] == [_stamp(folder / f"{part}.npy") for part in PARTS]  # a copied folder has new times
+        whole = whole or _fingerprint(arrays, meta["classes"]) == meta["fingerprint"]
+        return meta if whole and _sound(meta, arrays) else {}
+    except Exception:  # whatever damage brings about: it is not whole
         return {}
+
+
+def _sound(meta: dict, arrays) -> bool:
+    """Whether a cache entry has the form that `_store` gives it."""
+    images, labels = arrays[::2], arrays[1::2]
+    sound = meta["format"] == FORMAT and all(isinstance(meta[name], kind) for name, kind in FIELDS.items())
+    sound &= all(isinstance(item, str) for item in meta["classes"])
+    sound &= all({"path", "size", "sha256"} <= item.keys() for item in meta["files"])
+    sound &= all(array.dtype == np.uint8 for array in arrays) and images[0].shape[1:] == images[1].shape[1:]
+    sound &= all(len(image) == len(label) > 0 == label.ndim - 1 for image, label in zip(images, labels))
+    return sound and images[0].ndim in (3, 4) and max(label.max() for label in labels) < len(meta["classes"])
 
 
 def _store(key: str, arrays, **meta) -> None:
@@ -88,13 +115,14 @@ def _store(key: str, arrays, **meta) -> None:
 
 def _decoded(recipe: Recipe, place: Place, files: list[Path], source: str) -> dict:
     """What `_store` keeps of verified and decoded files. Raises CourseworkError when they are wrong."""
-    told = [{"path": str(file), **_stamp(file)} for file in files]  # before reading: a later change shows
-    arrays, classes = place.read(files, place.hashes)
+    told = [{"path": _told(file), **_stamp(file)} for file in files]  # before reading: a later change shows
+    arrays, classes, notes = place.read(files, place.hashes)
     for fact, file, expected in zip(told, files, [*place.hashes.values()] or [""]):
         if len(expected) != 64:
             expected = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
         fact["sha256"] = expected  # of an idx file: unpacked
     title = ", ".join(filter(None, (recipe.title, place.note)))
+    source = "; ".join(filter(None, (source, notes)))
     told = {"title": title, "source": source, "files": told, "reencoded": bool(place.note), "standin": False}
     return {"arrays": arrays, "classes": list(classes or recipe.classes), **told}
 
@@ -107,7 +135,10 @@ def _download(key: str, recipe: Recipe) -> str:
             try:
                 download(Path(scratch))
                 inside = [replace(place, where=place.where.lstrip("/")) for place in recipe.places]
-                place, files = next((p, f) for p in inside if (f := p.files(Path(scratch))))
+                found = [(place, files) for place in inside if (files := place.files(Path(scratch)))]
+                if not found:
+                    raise CourseworkError("its files are not those that were expected")
+                (place, files), *_ = found
                 decoded = _decoded(recipe, place, files, source)
                 for fact in decoded["files"]:
                     fact["path"] = Path(fact["path"]).name  # the rest of it is gone in a moment
@@ -123,11 +154,14 @@ def _download(key: str, recipe: Recipe) -> str:
 
 def _bring(key: str, recipe: Recipe, retry: bool) -> str:
     """See to it that the cache holds the real data of today's files; '' then, else why it cannot."""
+    folder = base.data_folder()
+    if os.environ.get("COURSEWORK_DATA") and not folder.is_dir():
+        raise CourseworkError(f"COURSEWORK_DATA={os.environ['COURSEWORK_DATA']}: no such folder; correct or unset it")
     for place in recipe.places:
-        files = place.files(base.data_folder().absolute())
+        files = place.files(folder)
         if files:
-            known = [(fact["path"], fact["size"], fact["mtime_ns"]) for fact in cached(key).get("files", [])]
-            if known != [(str(file), *_stamp(file).values()) for file in files]:
+            known, now = cached(key).get("files", []), [{"path": _told(file), **_stamp(file)} for file in files]
+            if known != [fact | stamp for fact, stamp in zip(known, now)] or len(known) != len(now):
                 source = place.where if Path(place.where).is_absolute() else f"{place.where} of the data folder"
                 _store(key, **_decoded(recipe, place, files, source))
             return ""
@@ -137,7 +171,7 @@ def _bring(key: str, recipe: Recipe, retry: bool) -> str:
     if os.environ.get("COURSEWORK_OFFLINE", "0") not in ("", "0"):
         return "COURSEWORK_OFFLINE forbids downloads"
     if not retry and note.is_file() and 0 <= time.time() - note.stat().st_mtime < RETRY_AFTER:
-        return note.read_text()
+        return note.read_text(encoding="utf-8", errors="replace")
     return _download(key, recipe)
 
 

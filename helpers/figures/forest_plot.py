@@ -14,7 +14,7 @@ MARKS = {  # verdict -> (marker, filled, colour): told apart without colour, dar
     "inconclusive": ("o", False, "#555555"),
     "not comparable": ("s", False, "#555555"),
 }
-LABEL_WIDTH = 44  # characters of a row's label before it is cut: it stands above its bar, the verdict to its right
+LABEL_WIDTH = 56  # characters of a row's label before it is cut: it stands above its bar, the verdict to its right
 
 
 @styled

@@ -57,7 +57,7 @@ def refuse_unknown(names, known, where: str, what: str = "parameter") -> None:
     for name in [name for name in names if name not in known]:
         near = difflib.get_close_matches(name, list(known), 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise CourseworkError(f"{where}: unknown {what} {name}; {hint}valid: {', '.join(known)}")
+        raise CourseworkError(f"{where}: unknown {what} {name[:80]}; {hint}valid: {', '.join(known)}")
 
 
 def check_value(name: str, kind: str, value, where: str):

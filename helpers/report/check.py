@@ -11,23 +11,33 @@ import argparse
 import base64
 import contextlib
 import csv
-import difflib
 import hashlib
 import html
+import io
 import json
+import os
 import re
+import stat
 import sys
 import zipfile
 
 BLANK = "0" * 64  # stands in the file's own slot while it is hashed
+MARK = "<!--§ "  # begins a section
 # SHA-256 of the official Fashion-MNIST test labels, as the idx file that is published: a header, then 10,000 bytes.
 OFFICIAL_LABELS = "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
-LARGEST = 50_000_000  # bytes of one page inside a zip; ours are below one million
-DAMAGED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)  # of a damaged page
+# More than this is named, not read: bytes of a page, of its JSON, of a hand-in, of all pages in it, and files in it.
+PAGE, JSON, FILE, UNPACKED, FILES = 10_000_000, 1_000_000, 30_000_000, 60_000_000, 10_000
+DAMAGED = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 
 class Unreadable(Exception):
     """Not one of our pages, or too damaged to say more: one line that says why."""
+
+
+def plain(text):
+    """`text` on one line, without what a terminal would obey, and not endless."""
+    shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:500])
+    return "".join(shown) + " ..." * (len(text) > 500)
 
 
 def digest(text):
@@ -37,8 +47,9 @@ def digest(text):
 
 def sections(text):
     """The page cut at its section marks: a list of (kind, label, content), nothing left out but the marks' wording."""
-    pieces = re.split(r"<!--§ (\w+): (.*?)-->", text)
-    return [("frame", "the head of the page", pieces[0]), *zip(pieces[1::3], pieces[2::3], pieces[3::3])]
+    head, *pieces = text.split(MARK)
+    marked = [piece.partition("-->") for piece in pieces]
+    return [("frame", "the head of the page", head), *((*mark.partition(": ")[::2], rest) for mark, _, rest in marked)]
 
 
 def shown(value):
@@ -49,13 +60,14 @@ def shown(value):
 
 
 def embedded(text, name):
-    """The JSON that the page carries under this id. Raises Unreadable if it is absent or damaged."""
-    found = re.search(rf'<script id="{name}" type="application/json">(.*?)</script>', text, re.DOTALL)
-    if not found:
-        what = f"carries no {name}: not a page of this project, or only a part of one" if text.strip() else "is empty"
-        raise Unreadable(what)
+    """The JSON that the page carries under this id. Raises Unreadable if it is absent, damaged or huge."""
+    found, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
+    if not closed:
+        raise Unreadable(
+            f"carries no {name}: not a page of this project, or only a part of one" if text else "is empty"
+        )
     try:
-        return dict(json.loads(found[1]).items())
+        return dict(json.loads(found[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
     except DAMAGED:
         raise Unreadable(f"its {name} is damaged: the page was changed since export") from None
 
@@ -66,14 +78,11 @@ def unpack(packed):
     data = base64.b64decode(code, validate=True)
     if bits == "4":
         data = bytes(part for byte in data for part in (byte >> 4, byte & 15))
-    return data[: int(count)]
+    return data[: int(count[:9])]
 
 
 def recompute(bundle):
-    """The headline accuracy from the packed predictions: (one line of words, value or None, does it agree).
-
-    A page without predictions gives an empty line.
-    """
+    """The headline accuracy from the packed predictions: (words, or none without any; value or None; does it agree)."""
     if not bundle.get("predictions"):
         return "", None, True
     try:
@@ -96,50 +105,51 @@ def recompute(bundle):
 
 def table_against_results(text, bundle):
     """Sentences for each number in the printed table of results that is not the one in the results themselves."""
-    for key, printed in re.findall(r'<tr data-key="([^"]*)">.*?<td[^>]*>([^<]*)</td>', text):
-        value = bundle["results"][html.unescape(key)]["value"]
-        if shown(value) != html.unescape(printed):
+    for line in text.split('<tr data-key="', 2000)[1:]:
+        key, _, cells = line.partition("\n")[0].partition('">')
+        printed = cells.partition('<td class="num">')[2].partition("</td>")[0]
+        key, printed = html.unescape(key[:4000]), html.unescape(printed[:4000])
+        value = bundle["results"][key]["value"]
+        if shown(value) != printed:
             yield f"REFUTED: the table of results prints {printed} for {key}, the results say {shown(value)}"
 
 
-def now_reads(lines):
-    """Some changed lines in plain words."""
-    if any("<img" in line for line in lines):
-        return "its picture, or the description of it, was changed"
-    text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", " ".join(lines))).split())
-    return f"now reads: {text[:160]}" if text else "its markup was changed" if lines else "something was removed here"
+def now_reads(content):
+    """Some changed content in plain words."""
+    text = " ".join(html.unescape(re.sub(r"<[^<>]*(>|$)", " ", content[:9999])).split())
+    return f"now reads: {text[:160]}" if text else "its picture, or the description of it, or its markup was changed"
 
 
 def differences(text, manifest):
     """Sentences that say which sections are not as exported, and what they say now."""
     now = {label: content for _, label, content in sections(text)}
-    before = {label: (kind, whole, lines) for kind, label, whole, lines in manifest["sections"]}
-    yield from (f"{label} was removed" for label in before if label not in now)
-    yield from (f"added: {label}; {now_reads([now[label]])}" for label in now if label not in before)
-    for label, (kind, whole, lines) in before.items():
-        if label in now and kind != "manifest" and digest(now[label]) != whole:
-            new = now[label].split("\n")
-            hashes = [digest(line)[:6] for line in new]
-            matcher = difflib.SequenceMatcher(None, re.findall("......", lines), hashes, autojunk=False)
-            parts = [part[3:] for part in matcher.get_opcodes() if part[0] != "equal"]
-            yield from (f"{label}, line {first + 1}: {now_reads(new[first:last])}" for first, last in parts)
+    before = {label: (kind, exported, lines) for kind, label, exported, lines in manifest["sections"]}
+    yield from (f"{label[:99]} was removed" for label in before if label not in now)
+    yield from (f"added: {label[:99]}; {now_reads(now[label])}" for label in now if label not in before)
+    for label, (kind, exported, lines) in before.items():
+        if label in now and kind != "manifest" and digest(now[label]) != exported:
+            known = set(re.findall("......", lines))
+            new = [(n, line) for n, line in enumerate(now[label].split("\n"), 1) if digest(line)[:6] not in known]
+            changed = [f"{label[:99]}, line {n}: {now_reads(line)}" for n, line in new]
+            yield from changed or [f"{label[:99]}: a line was removed, or moved"]
 
 
 def examine(data):
-    """Everything that can be said of a page's bytes: a dict of changed, refuted, line, accuracy, run, seal.
-
-    Raises Unreadable when it is not one of our pages.
-    """
-    try:  # a mail program may have given it other line endings: they change nothing
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError:
-        raise Unreadable("is not text in UTF-8: not a page of this project") from None
+    """What a page's bytes say: changed, refuted, line, accuracy, run, seal. Raises Unreadable if not ours."""
+    if len(data) > PAGE:
+        raise Unreadable(f"is larger than {PAGE:,} bytes: no page is")
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")  # line endings of a mail program change nothing
     manifest, run, bundle = (embedded(text, name) for name in ("manifest", "run", "results"))
+    try:
+        run = facts(run)
+    except DAMAGED:
+        raise Unreadable("its run is damaged: the page was changed since export") from None
     seal, changed = str(manifest.get("file")), []
-    if digest(text.replace(seal, BLANK)) != seal:
+    if not re.fullmatch("[0-9a-f]{64}", seal) or digest(text.replace(seal, BLANK)) != seal:
         changed = ["the manifest, or a mark between two sections"]
         with contextlib.suppress(*DAMAGED):  # a manifest of another shape: the hash has decided already
-            changed = list(differences(text.replace(seal, BLANK), manifest)) or changed
+            if len(text) < PAGE / 4 and text.count("\n") < PAGE / 200:  # as each of our pages: to compare takes time
+                changed = list(differences(text.replace(seal, BLANK), manifest)) or changed
     line, accuracy, agrees = recompute(bundle)
     try:
         refuted = [line] * (not agrees) + list(table_against_results(text, bundle))
@@ -148,92 +158,123 @@ def examine(data):
     return {"changed": changed, "refuted": refuted, "line": line, "accuracy": accuracy, "run": run, "seal": seal}
 
 
-def verdict(name, page):
-    """What is printed for one page."""
-    run, changed = page["run"], [f"changed: {words}" for words in page["changed"]]
-    head = "CHANGED since export" if changed else "REFUTED" if page["refuted"] else "untouched since export"
-    about = f"{run.get('status')}, {run.get('budget') or 'no'} budget{', stand-in data' * stand_in(run)}"
-    words = changed[:20] + ["... and more"] * (len(changed) > 20) + page["refuted"]
-    return "\n  ".join(
-        [f"{name}: {head} ({about})", *words, *[page["line"]] * bool(page["line"] and not page["refuted"])]
-    )
-
-
-def compare_with_index(pages):
-    """Note on each page that an index among `pages` (dict name -> examined) lists with another hash."""
-    listed = {}
-    for page in pages.values():
-        listed.update(page["run"].get("pages") or {})
-    for name, page in pages.items():
-        expected = listed.get(re.split(r"[/\\]|: ", name)[-1], page["seal"])
-        if expected != page["seal"]:
-            page["refuted"].append("REFUTED: this is not the page that the index lists, but another export")
-
-
-def data_of(run):
-    """The data sets that a run noted: a list of dicts."""
-    data = run.get("data") or []
-    return [item for item in (data if isinstance(data, list) else [data]) if isinstance(item, dict)]
-
-
-def stand_in(run):
-    """Whether the page stands on stand-in data."""
-    return any(item.get("standin") for item in data_of(run))
+def facts(run):
+    """What the lines below say of a run, whatever types its JSON has."""
+    provenance = json.dumps(run.get("provenance"))
+    commit = re.search(r'"commit": "(\w+)"', provenance)
+    return {
+        "status": str(run.get("status"))[:99],
+        "budget": str(run.get("budget") or "no")[:99],
+        "standin": '"standin": true' in json.dumps(run.get("data")),
+        "commit": commit[1][:12] + "-dirty" * ('"dirty": true' in provenance) if commit else "",
+        "pages": {str(name): str(seal) for name, seal in dict(run.get("pages") or {}).items()},
+    }
 
 
 def pages_in(path):
-    """(name, bytes) of each page in a file: itself, or every .html in a zip."""
-    if not zipfile.is_zipfile(path):
-        with open(path, "rb") as file:
-            return [(path, file.read())]
-    with zipfile.ZipFile(path) as archive:
-        inside = [item for item in archive.infolist() if re.search(r"\.html?$", item.filename, re.IGNORECASE)]
-        if not inside or any(item.file_size > LARGEST for item in inside):
-            raise ValueError("a page in it is far too large" if inside else "it holds no page")
-        return [(f"{path}: {item.filename}", archive.read(item)) for item in inside]
+    """Yield (name, bytes, why they are not to be read) of a page itself, or of each .html in a zip."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise ValueError("not a regular file")  # a pipe would never end
+    with open(path, "rb") as file:
+        data = file.read(FILE + 1)
+    if len(data) > FILE or data.count(b"PK\1\2") > FILES:  # the latter begins the entry of each file in a zip
+        raise ValueError(f"more than {FILE:,} bytes or {FILES:,} files; hand in the pages alone")
+    if not data.startswith(b"PK"):
+        yield path, data, "an archive is glued to it" * zipfile.is_zipfile(io.BytesIO(data))
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        left = UNPACKED
+        for item in archive.infolist():
+            if re.search(r"(?i)(^|/)(?!\._)[^/]*\.html?$", item.filename) and "__MACOSX/" not in item.filename:
+                content, why = unpacked(archive, item)
+                yield f"{path}: {item.filename}", content, why
+                left -= len(content)
+                if left < 0:
+                    raise ValueError(f"more than {UNPACKED:,} bytes of pages")
+
+
+def unpacked(archive, item):
+    """(bytes of a member of an archive, why they are not to be read)."""
+    if re.search(r"^[/\\]|^\w:|(^|[/\\])\.\.([/\\]|$)", item.filename):
+        return b"", "its path leads out of the archive"
+    if stat.S_ISLNK(item.external_attr >> 16) or item.compress_type not in (0, 8):  # stored, deflated
+        return b"", "is a link, or packed in a way that is not read"
+    try:
+        with archive.open(item) as file:
+            return file.read(PAGE + 1), ""  # its size as noted may be wrong
+    except Exception as error:  # encrypted, damaged, overlapping ...
+        return b"", f"cannot be read: {error}"
 
 
 def examine_file(path):
-    """({name: examined page}, {name: what is wrong with it}) of one file, page or zip."""
-    pages, problems = {}, {}
+    """{name: examined page, or {"problem": words}, or {"foreign": words}} of one file, a page or a zip of pages."""
+    pages = {}
     try:
-        found = pages_in(path)
+        for name, data, why in pages_in(path):
+            try:
+                why = "is in it twice" if name in pages else why
+                pages[name] = {"problem": why} if why else examine(data)
+            except Unreadable as error:
+                ours = name == path or MARK.encode() in data
+                pages[name] = {"problem" if ours else "foreign": str(error)}
+        if not any(page.keys() - {"foreign"} for page in pages.values()):
+            pages[path] = {"problem": "holds no page of this project"}
     except Exception as error:  # a damaged archive can fail anywhere: zlib, struct, zipfile ...
-        found, problems[path] = [], f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    for name, data in found:
-        try:
-            pages[name] = examine(data)
-        except Unreadable as why:
-            problems[name] = str(why)
-    return pages, problems
+        pages[path] = {"problem": f"cannot be read: {getattr(error, 'strerror', None) or error or 'too large'}"}
+    return pages
 
 
-def spoilt(pages, problems):
+def compare_with_index(pages):
+    """Note on each page whether the indices of its own folder list another hash; what they list is not foreign."""
+    listed = {}
+    for name, page in pages.items():
+        folder = re.match(r"(?s)(?:.*(?:[/\\]|: ))?", name)[0]
+        for file, seal in page.get("run", {}).get("pages", {}).items():
+            listed.setdefault(folder + file, set()).add(seal)
+    for name in pages.keys() & listed.keys():
+        page = pages[name]
+        if "foreign" in page:
+            page["problem"] = page.pop("foreign") + "; the index lists one"
+        elif page.get("seal") not in listed[name] and "problem" not in page:
+            page["refuted"].append("REFUTED: this is not the page that the index lists, but another export")
+
+
+def spoilt(pages):
     """Whether anything is not as exported."""
-    return bool(problems) or any(page["changed"] or page["refuted"] for page in pages.values())
+    return any(page.get("problem") or page.get("changed") or page.get("refuted") for page in pages.values())
 
 
-def commit_of(run):
-    """The commit that the page names, in twelve digits, marked where the tree had changes."""
-    provenance = json.dumps(run.get("provenance"))
-    found = re.search(r'"commit": "(\w+)"', provenance)
-    return found[1][:12] + "-dirty" * ('"dirty": true' in provenance) if found else ""
+def verdict(name, page):
+    """The lines that are printed for one page."""
+    if "run" not in page:
+        return [f"{name}: {page['problem']}" if "problem" in page else f"{name}: left out, {page['foreign']}"]
+    run, changed = page["run"], [f"changed: {words}" for words in page["changed"]]
+    head = "CHANGED since export" if changed else "REFUTED" if page["refuted"] else "untouched since export"
+    about = f"{run['status']}, {run['budget']} budget{', stand-in data' * run['standin']}"
+    words = changed[:20] + ["... and more"] * (len(changed) > 20) + page["refuted"]
+    words += [page["line"]] * bool(page["line"] and not page["refuted"])
+    return [f"{name}: {head} ({about})", *(f"  {line}" for line in words)]
 
 
-def row(path, pages, problems):
+def row(path, pages):
     """One hand-in as a dict of columns, from all its pages but the index."""
-    runs = [page["run"] for page in pages.values() if page["run"].get("status") != "index"]
-    accuracies = [f"{page['accuracy']:.4f}" for page in pages.values() if page["accuracy"] is not None]
-    return {
+    examined = [page for page in pages.values() if "run" in page]
+    runs = [page["run"] for page in examined if page["run"]["status"] != "index"]
+    accuracies = [f"{page['accuracy']:.4f}" for page in examined if page["accuracy"] is not None]
+    whole = not any("problem" in page for page in pages.values())
+    notes = [verdict(name, page)[0] for name, page in pages.items() if "run" not in page]
+    cells = {
         "file": path,
-        "complete": "yes" if not problems and {run.get("status") for run in runs} == {"complete"} else "no",
-        "budget": "+".join(sorted({str(run.get("budget")) for run in runs})),
-        "stand_in": "yes" if any(map(stand_in, runs)) else "no",
-        "untouched": "no" if spoilt(pages, problems) else "yes",
+        "complete": "yes" if whole and {run["status"] for run in runs} == {"complete"} else "no",
+        "budget": "+".join(sorted({run["budget"] for run in runs})),
+        "stand_in": "yes" if any(run["standin"] for run in runs) else "no",
+        "untouched": "no" if spoilt(pages) else "yes",
         "test_accuracy": accuracies[-1] if accuracies else "",  # tasks come last in a zip, task 5 at its end
-        "commit": "+".join(sorted({commit_of(run) for run in runs})),
-        "problem": "; ".join([*problems.values(), *(words for p in pages.values() for words in p["refuted"])]),
+        "commit": "+".join(sorted({run["commit"] for run in runs})),
+        "problem": "; ".join(notes + [words for page in examined for words in page["refuted"]]),
     }
+    # What begins as a formula does is none in a spreadsheet.
+    return {name: "'" * cell.startswith(tuple("=+-@")) + plain(cell) for name, cell in cells.items()}
 
 
 def main(argv=None):
@@ -242,20 +283,17 @@ def main(argv=None):
     parser.add_argument("files", nargs="+", metavar="PAGE.html|HAND-IN.zip")
     parser.add_argument("--csv", action="store_true", help="one line of comma-separated values for each file")
     options = parser.parse_args(argv)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know a name's letters
     found = {path: examine_file(path) for path in options.files}
-    alone = {path: pages[path] for path, (pages, _) in found.items() if path in pages}
-    for pages in [alone, *(pages for pages, _ in found.values())]:
-        compare_with_index(pages)
+    compare_with_index({name: page for pages in found.values() for name, page in pages.items()})
     if options.csv:
-        rows = [row(path, *each) for path, each in found.items()]
-        writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        rows = [row(path, pages) for path, pages in found.items()]
+        writer.writerows([rows[0], *(each.values() for each in rows)])
     else:
-        for pages, problems in found.values():
-            lines = [verdict(name, page) for name, page in pages.items()]
-            print("\n".join(lines + [f"{name}: {why}" for name, why in problems.items()]))
-    return int(any(spoilt(*each) for each in found.values()))
+        for name, page in (item for pages in found.values() for item in pages.items()):
+            print("\n".join(map(plain, verdict(name, page))))
+    return int(any(map(spoilt, found.values())))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from helpers.claims.judge import VERDICTS
 from helpers.page.markup import read_number
 from helpers.page.page import BANNER
 from helpers.report import check
-from helpers.report.export.facts import COMPLETE, duration, facts
+from helpers.report.export.facts import COMPLETE, data_of, duration, facts, stand_in
 from helpers.report.export.seal import gate, seal
 from helpers.report.readback import HEADLINES, evidence, in_words, load_rubric, read_pages, render
 
@@ -39,7 +39,7 @@ def write_index(folder: Path, states) -> Path:
     run = {
         "status": "index",
         "budget": folder.name,
-        "data": [data for page in pages.values() for data in check.data_of(page["run"])],
+        "data": [data for page in pages.values() for data in data_of(page["run"])],
         "pages": {f"{name}.html": page["examined"]["seal"] for name, page in pages.items() if page["examined"]},
     }
     text = render(
@@ -76,13 +76,16 @@ def _line(page, rubric):
     }
 
 
-def _result(pages, key):
-    """(result behind a full key such as study_a.a1.test_accuracy, name of its page), or (None, "") without it."""
+def _result(pages, key, rubric):
+    """(result behind a full key such as study_a.a1.test_accuracy, name of its page), or (None, "") without it.
+
+    The short name stands for the page that the rubric knows by it, never for a copy.
+    """
     short, _, inner = key.partition(".")
-    for name, page in pages.items():
-        if page["text"] and (name == short or name.startswith(f"{short}_")):
-            return page["results"].get(inner), name
-    return None, ""
+    known = [*(task["page"] for task in rubric["tasks"]), *rubric["evidence"]]
+    name = next((name for name in known if name.startswith(f"{short}_")), short)
+    page = pages.get(name)
+    return (page["results"].get(inner), name) if page and page["text"] else (None, "")
 
 
 def _headline(rubric, pages):
@@ -94,14 +97,15 @@ def _headline(rubric, pages):
             claim = claims[name]
             keys = claims[name].get("evidence", "")
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
-            rows.append(_row(pages, key, f"Report {claim['report']}", claim["statement"], str(claim["value"])))
+            who, printed = f"Report {claim['report']}", str(claim["value"])
+            rows.append(_row(_result(pages, key, rubric), who, claim["statement"], printed))
     for own in rubric["headline"].get("ours", []):
-        rows.append(_row(pages, own["key"], "Ours", own["about"], ""))
+        rows.append(_row(_result(pages, own["key"], rubric), "Ours", own["about"], ""))
     return rows
 
 
-def _row(pages, key, who, what, printed):
-    result, name = _result(pages, key)
+def _row(answer, who, what, printed):
+    result, name = answer
     claimed = read_number(printed)
     ours, difference, trained = "not run", "–", "–"
     if result:
@@ -136,7 +140,7 @@ def _banners(states, run):
         if state.get("status") not in COMPLETE:
             why = f": {state['reason']}" if state.get("reason") else ""
             lines.append(f"{state.get('title') or state['notebook']} is marked “{state.get('status')}”{why}.")
-    if check.stand_in(run):
+    if stand_in(run):
         lines.append(BANNER)
     if run["budget"] == "smoke":
         lines.append("Smoke budget: the shortest trainings that test the machinery, no results to quote.")
@@ -169,7 +173,7 @@ def _checks(page):
     run, examined = page["run"], page["examined"]
     yield run.get("status") == "complete", "the run is complete"
     yield not examined["changed"], "the page is as it was exported"
-    yield not check.stand_in(run), "it stands on the real data"
+    yield not examined["run"]["standin"], "it stands on the real data"
     yield bool(page["results"]), f"it publishes its results ({len(page['results'])})"
     if examined["accuracy"] is not None:
         yield not examined["refuted"], "its accuracy follows from the predictions inside"

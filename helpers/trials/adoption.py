@@ -45,6 +45,7 @@ def _path(record: dict, source: str):
 def _note(record: dict, source: str) -> dict | None:
     try:
         note = json.loads(_path(record, source).read_bytes())
-        return note if note["checksum"] == record["checksum"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+        sound = note["adopted"] in (True, False) and note["agreement"] in ("equal", "close", "different")
+        return note if sound and note["checksum"] == record["checksum"] else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

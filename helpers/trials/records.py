@@ -91,20 +91,47 @@ def roots() -> tuple[Path, Path]:
 
 
 def load(path: Path) -> dict | None:
-    """The record in a file, checked with the arrays beside it; None where absent or damaged."""
+    """The record in a file, checked with the files beside it; None where absent or damaged, or where one is missing.
+
+    Of a committed record the weights may be missing: large ones are not committed.
+    """
     try:
         record = json.loads(path.read_bytes())
-        intact = all(isinstance(record[name], kind) for name, kind in FIELDS.items())
-        intact &= record["key"] == path.stem and record["checksum"] == checksum(record)
-        if "npz" in record["files"]:
-            intact &= base.sha256(path.with_suffix(".npz").read_bytes()) == record["files"]["npz"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        intact = record["key"] == path.stem and record["checksum"] == checksum(record) and _is_sound(record)
+        for suffix, digest in record["files"].items():
+            beside = path.with_suffix(f".{suffix}")
+            if suffix != "pt" or beside.exists() or not path.is_relative_to(base.PUBLISHED):
+                intact &= base.sha256(beside.read_bytes()) == digest
+    except Exception:  # whatever damage brings about
         if not path.exists():
             return None
         intact = False
     if not intact:
         warnings.warn(f"damaged record, counts as not trained: {path}", DamagedRecord, stacklevel=2)
     return record if intact else None
+
+
+def _is_sound(record: dict) -> bool:
+    """Whether a record has the form that `write` gives it, also inside; what is missing raises a KeyError."""
+    sound = all(isinstance(record[name], kind) for name, kind in FIELDS.items())
+    sound &= _are_columns(record["history"]) and all(_is_number(value) for value in record["metrics"].values())
+    sound &= record["files"].keys() <= {"npz", "pt"} and isinstance(record["provenance"].get("started", ""), str)
+    sound &= record["predictions"] is None or base.unpack_labels(record["predictions"]).ndim == 1
+    sound &= all(note["agreement"] in ("equal", "close") for note in record.get("adopted", []))
+    if probe := record["probe"]:
+        sound &= isinstance(probe["status"], str) and _are_columns(probe["history"])
+        sound &= isinstance(probe["platform"], dict) and isinstance(probe["diverged_epoch"], int | None)
+    return sound
+
+
+def _are_columns(history: dict) -> bool:
+    """Whether a history is lists of numbers, all of one length."""
+    lists = all(isinstance(column, list) and all(map(_is_number, column)) for column in history.values())
+    return lists and len({len(column) for column in history.values()}) <= 1
+
+
+def _is_number(value) -> bool:
+    return value is None or isinstance(value, int | float)
 
 
 def checksum(record: dict) -> str:
@@ -153,7 +180,7 @@ def arrays(study: str, key: str) -> dict[str, np.ndarray]:
 def checkpoint_path(study: str, key: str, suffix: str = "pt") -> Path:
     """The file of a trial's weights (torch.save of a state_dict). Raises CourseworkError as `arrays` does."""
     for path in (root / study / f"{key}.{suffix}" for root in roots()):
-        record = load(path.with_suffix(".json")) or {"files": {}}
-        if path.is_file() and base.sha256(path.read_bytes()) == record["files"].get(suffix):
+        record = load(path.with_suffix(".json"))
+        if record and suffix in record["files"] and path.is_file():
             return path
     raise base.CourseworkError(f"no intact {key}.{suffix} in study {study}; train again with FRESH=1")

@@ -3,13 +3,12 @@
 import contextlib
 import os
 import subprocess
+import sys
 import time
 from collections import deque
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
-
-import filelock
 
 from helpers import base
 from helpers.base import CourseworkError
@@ -62,7 +61,7 @@ class Runner:
         return record
 
     def _is_fresh(self, record) -> bool:
-        return self.fresh_since <= record["provenance"]["started"] <= worker.now()
+        return self.fresh_since <= record["provenance"].get("started", "") <= worker.now()
 
     def train(self, waiting, machine, live: bool = False, only_adopt: bool = False) -> dict:
         """Train all of `waiting`, as many at once as the engine `machine` takes; key -> record.
@@ -72,7 +71,7 @@ class Runner:
         """
         self.machine, self.waiting = machine, deque(waiting)
         self.running, self.locks, self.found, self.only_adopt = {}, {}, {}, only_adopt
-        self.commit = commit()
+        self.commit, self.idle_since, self.said = commit(), 0.0, False
         self.progress = Progress(self.study, {trial.key: self._next_config(trial).work() for trial in waiting}, live)
         try:
             while self.waiting or self.running:
@@ -80,6 +79,7 @@ class Runner:
                 if self.running:
                     futures.wait(self.running, POLL, futures.FIRST_COMPLETED)
                 elif self.waiting:  # another run has them
+                    self._say_what_for()
                     time.sleep(POLL)
                 self._collect()
         finally:
@@ -90,6 +90,14 @@ class Runner:
                 stack.callback(self.machine.close, abandon=bool(self.running))
                 self._collect()  # finished while Ctrl-C came
         return self.found
+
+    def _say_what_for(self):
+        """After a few seconds without a trial of its own, this run says once what it waits for."""
+        self.idle_since = self.idle_since or time.monotonic()
+        if not self.said and time.monotonic() - self.idle_since >= base.PATIENCE:
+            count, path = len(self.waiting), base.RECORDS / ".locks" / f"{self.waiting[0].key}.lock"
+            print(f"waiting for {count} trials of {self.study} that another process trains ({path})", file=sys.stderr)
+            self.said = True
 
     def _next_config(self, trial):
         return probe.probe_of(trial.config) if trial.stale else trial.config
@@ -123,17 +131,14 @@ class Runner:
         """Whether this run may train the trial: one run at a time holds its lock."""
         path = base.RECORDS / ".locks" / f"{trial.key}.lock"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(path)
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            return False
+            lock = base.file_lock(path)
         except OSError as error:
             raise CourseworkError(
                 f"cannot write {path}: {error.strerror}; free some space or check permissions"
             ) from error
-        self.locks[trial.key] = lock
-        return True
+        if lock:
+            self.locks[trial.key] = lock
+        return bool(lock)
 
     def _collect(self):
         """Keep what has finished; a trial whose worker was lost waits for its second chance."""
@@ -182,10 +187,10 @@ class Runner:
             lock.release()
 
     def _write(self, trial, outcome: dict) -> dict:
-        """Turn what a worker returned into a record on disk."""
-        files = {name: outcome.pop(name, None) for name in ("arrays", "checkpoint")}
-        outcome["provenance"] = self.commit | outcome["provenance"]
-        record = outcome | {
+        """Turn what a worker returned into a record on disk; `outcome` stays whole, as Ctrl-C may ask for it again."""
+        files = {name: outcome.get(name) for name in ("arrays", "checkpoint")}
+        record = {name: value for name, value in outcome.items() if name not in files} | {
+            "provenance": self.commit | outcome["provenance"],
             "key": trial.key,
             "study": self.study,
             "budget": self.budget,
@@ -207,11 +212,13 @@ def commit() -> dict:
 
     def git(*words):
         arguments = ["git", "-C", str(base.CHECKOUT), *words]
-        return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            arguments, capture_output=True, encoding="utf-8", errors="replace", check=True
+        ).stdout.strip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != base.CHECKOUT:
             return {}
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("--no-optional-locks", "status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return {}

@@ -7,9 +7,12 @@ metrics, status ("ok", "diverged"), diverged_epoch, examples, and if it likes pr
 checkpoint, provenance, seconds. Ctrl-C keeps what is finished; runs started side by side share the work.
 """
 
+import ast
 import os
+import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 from helpers import base
 from helpers.base import CourseworkError
@@ -43,9 +46,29 @@ def _lines(function, rows, study, seeds, runner, *, jobs=None, live=False, only_
     found = {trial.key: runner.lookup(trial) for trial in trials}
     missing = {trial.key: trial for trial in trials if found[trial.key] is None and (trial.stale or not only_adopt)}
     if missing:
+        _refuse_without_guard(*engine.settings(jobs))
         machine = engine.start(jobs, function.__module__)
         found |= runner.train(list(missing.values()), machine, live, only_adopt)
     return _frame(study, trials, found, runner.source, set(missing))
+
+
+def _refuse_without_guard(address, jobs):
+    """Ends a script that trains at its top level with one line: each local worker would read it again."""
+    main = sys.modules["__main__"]
+    path, name = getattr(main, "__file__", None), getattr(main.__spec__, "name", "")
+    frame, lines = sys._getframe(), []
+    while path and not name.endswith("__main__") and frame:
+        if frame.f_code.co_name == "<module>" and os.path.abspath(frame.f_code.co_filename) == os.path.abspath(path):
+            lines.append(frame.f_lineno)
+        frame = frame.f_back
+    if not lines or address != "local" or jobs == 0:
+        return
+    for block in ast.parse(Path(path).read_bytes()).body:
+        asks = isinstance(block, ast.If) and any(getattr(n, "id", "") == "__name__" for n in ast.walk(block.test))
+        if asks and block.lineno <= lines[0] <= block.end_lineno:
+            return
+    remedy = 'put what the script does below `if __name__ == "__main__":`, or choose JOBS=0'
+    sys.exit(f"{path}, line {lines[0]}: each worker reads this script again and would train too; {remedy}")
 
 
 def run_study(function, rows, *, study, seeds=None, page, reduced: dict):

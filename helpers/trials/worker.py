@@ -49,7 +49,7 @@ def train(function, config, task: dict, listener=None) -> dict:
         about = {"started": started, "resumed": state.exists()}
         with _ready(config, listener, state) as (context, machine):
             start = time.perf_counter()
-            outcome = function(config, context)
+            outcome = _outcome(function, config, context)
             outcome.setdefault("seconds", time.perf_counter() - start)
             machine = machine() | about
             measured = None
@@ -59,6 +59,19 @@ def train(function, config, task: dict, listener=None) -> dict:
         return _plain(outcome) | {"provenance": machine | outcome.get("provenance", {}), "probe": measured}
     except Exception as error:
         return failure(error, started)
+
+
+def _outcome(function, config, context) -> dict:
+    """What the trial function returns; a mid-trial state that brings it down is set aside and the trial begun anew."""
+    resumed = context.state_path.exists()
+    try:
+        return function(config, context)
+    except Exception:
+        if not resumed:
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            context.state_path.replace(context.state_path.with_suffix(".unreadable"))
+        return function(config, context)
 
 
 def train_probe(function, config, task: dict, listener=None) -> dict:

@@ -88,4 +88,5 @@ def test_the_table_of_the_committed_records_is_complete():
     tried = table[table["seeds"] >= calibration.LEAST]
     assert len(tried) and (tried["low"] <= tried["refuted"]).all() and (tried["refuted"] <= tried["high"]).all()
     assert set(table["numbers"]) <= {calibration.SOUND, calibration.ERRS, calibration.NOT_TRIED}
-    assert not (tried["numbers"] == calibration.ERRS).any()
+    errs = set(tried.loc[tried["numbers"] == calibration.ERRS, "metric"])
+    assert errs <= {"seconds"}  # times hang on what else the machine did; such a cell prints no verdict

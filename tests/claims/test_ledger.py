@@ -11,10 +11,12 @@ import pytest
 from made_up import FREE, claim, result
 from scipy import stats
 
-from helpers import base, page, claims, page
+from helpers import base, claims, page
 from helpers.base import CourseworkError
 from helpers.claims import calibration, ledger, pool
 from helpers.report import index
+from helpers.report.export import facts
+from helpers.report.readback import load_rubric
 
 ENTRIES = [
     claim("number", "study_a.x", id="A1.x", report="A", value="0.860"),
@@ -140,6 +142,19 @@ def test_the_index_shows_the_summarys_counts_in_the_ledgers_order(everywhere):
     assert [*shown.values()] == [
         str(found[n.replace(" ", "_")]) for n in (*ledger.VERDICTS[:-1], "one_run", "shortened")
     ]
+
+
+def test_the_headline_of_the_summary_names_counts_that_there_are(everywhere):
+    names = [key.removeprefix("claims.") for key in load_rubric()["evidence"]["summary"] if key.startswith("claims.")]
+    assert len(names) >= 3 and set(names) <= set(ledger.count(everywhere[0]))
+
+
+def test_the_banner_of_the_summary_counts_the_same_shortened_claims(everywhere):
+    found = ledger.count(everywhere[0])
+    results = {f"claims.{name}": result(value, seeds=None) for name, value in found.items()}
+    results["study_a.a1.test_accuracy"] = result(0.8, share=0.1)
+    [line] = facts.banners({"status": "complete", "budget": "standard", "data": []}, {"results": results})
+    assert f"{found['shortened']} of {found['claims']} claims rest on shortened trainings" in line
 
 
 def test_no_count_of_verdicts_is_written_into_text():

@@ -44,6 +44,12 @@ def test_one_run_each_stands_against_the_moderated_deviation_of_its_kind():
     assert orders.difference(*(Sample(key=key, values=[0.1]) for key in GAPS))[0] is None
 
 
+def test_a_prior_that_serves_both_sides_is_counted_once():
+    prior = spread.Prior(0.01**2, 3.0, 50.0)
+    interval, _ = orders.difference(*(Sample(key=k, values=[0.1], prior=prior) for k in GAPS))
+    assert interval.freedom == 3.0  # Welch's 6 would take the two for independent
+
+
 def test_images_count_one_by_one():
     marks = np.ones((2, 10_000), bool)
     marks[0, :1300] = marks[1, 100:1460] = False  # 100 images lost by one, 160 by the other

@@ -43,6 +43,7 @@ def small_files(tmp_path, monkeypatch):
     hashes = {name: sha(content) for name, content in files.items()}
     place = dataclasses.replace(RECIPES["fashion_mnist"].places[0], hashes=hashes)
     monkeypatch.setitem(RECIPES, "fashion_mnist", dataclasses.replace(RECIPES["fashion_mnist"], places=(place,)))
+    (tmp_path / "elsewhere").mkdir()
     monkeypatch.setenv("COURSEWORK_DATA", str(tmp_path / "elsewhere"))
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")

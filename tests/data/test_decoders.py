@@ -126,7 +126,9 @@ def test_gray_images_stay_gray_until_one_has_colour(tmp_path):
     touched(path / "test/cat/0000.png", picture((1, 2, 3, 4), mode="RGBA"))
     dataset = sources.obtain(path)
     assert dataset.train_images.shape == (9, 6, 8, 3) and (dataset.train_images == 50).all()
-    assert [1, 2, 3] in dataset.test_images[:, 0, 0].tolist()
+    white = [round(255 - 4 / 255 * (255 - value)) for value in (1, 2, 3)]  # of 255 parts, 4 are the image's
+    assert white in dataset.test_images[:, 0, 0].tolist()
+    assert dataset.source.endswith("; 1 transparent images laid on white (test/cat/0000.png)")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """Downloads: wrong and failed ones, a network that stalls, torchvision and apt themselves."""
 
 import gzip
-import http.server
 import os
 import shutil
 import subprocess
-import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ from sample_files import (
     clothes,
     clothes_recipe,
     idx_files,
+    internet,  # noqa: F401  a fixture
     own_folders,  # noqa: F401  a fixture for every test here
     put,
     same,
@@ -77,37 +76,6 @@ def test_a_failed_download_is_remembered_for_an_hour(monkeypatch):
     monkeypatch.setenv("COURSEWORK_OFFLINE", "1")
     os.utime(note, (hours_ago, hours_ago))
     assert sources.obtain(recipes=recipe).standin and len(calls) == 4
-
-
-class Server(http.server.BaseHTTPRequestHandler):
-    """Stands in for the internet, reached through http_proxy; `answer` is set by the test."""
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        self.server.answer(self)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def internet(monkeypatch):
-    monkeypatch.delenv("COURSEWORK_OFFLINE")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    for name in ("http_proxy", "HTTP_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    server.released = threading.Event()
-    yield server
-    server.released.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def torchvision_alone(arrays) -> dict[str, Recipe]:

@@ -133,7 +133,7 @@ def test_the_cache_serves_when_the_files_are_gone_and_survives_a_copy(tmp_path, 
     arrays = clothes()
     put(tmp_path / "data", arrays)
     sources.obtain(recipes=clothes_recipe(arrays))
-    shutil.rmtree(tmp_path / "data")
+    shutil.rmtree(tmp_path / "data/FashionMNIST")
     assert same(sources.obtain(data="real", recipes=clothes_recipe(arrays)), arrays)
     shutil.copytree(base.CACHE, tmp_path / "copy", copy_function=shutil.copyfile)  # new times
     monkeypatch.setattr(base, "CACHE", tmp_path / "copy")

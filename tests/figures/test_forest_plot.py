@@ -9,7 +9,7 @@ from helpers.figures import forest_plot
 
 LINES = pd.DataFrame(
     {
-        "label": ["rate 0.1", "rate 0.9, which destroys the training altogether", "no scheduler", "range"],
+        "label": ["rate 0.1", "rate 0.9, which destroys the training altogether and for ever", "no scheduler", "range"],
         "low": [0.86, 0.1, 0.89, 0.82],
         "high": [0.86, 0.1, 0.89, 0.85],
         "mean": [0.87, 0.858, np.nan, 0.83],

@@ -193,7 +193,7 @@ def test_other_line_endings_change_nothing(page, tmp_path, capsys):
 
 DAMAGES = {
     "empty": (lambda text: b"", "is empty"),
-    "binary": (lambda text: b"\xff\xfe\x00\x01" * 99, "is not text in UTF-8"),
+    "binary": (lambda text: b"\xff\xfe\x00\x01" * 99, "not a page of this project"),
     "other": (lambda text: b"<html><body>Hello</body></html>", "not a page of this project"),
     "half": (lambda text: text[: len(text) // 2].encode(), "or only a part of one"),
     "json": (lambda text: text.replace('{"sections":[', '{"sections"', 1).encode(), "manifest is damaged"),
@@ -258,14 +258,94 @@ def test_one_line_for_each_hand_in(page, tmp_path, capsys):
 
 def test_a_page_exchanged_for_another_export_is_refuted(page, tmp_path, capsys):
     """The index lists the hash of each page, so a whole page cannot be exchanged."""
-    shell = '<script id="results" type="application/json">@@RESULTS@@</script>'
-    shell += '<script id="run" type="application/json">@@RUN@@</script><p>@@HASHES@@</p><!--§ manifest: it-->'
-    shell += '<script id="manifest" type="application/json">@@MANIFEST@@</script>'
     manifest = check.embedded(page.read_text(encoding="utf-8"), "manifest")
-    index = tmp_path / "index.html"
-    index.write_text(seal(shell, {}, {"status": "index", "pages": {page.name: manifest["file"]}}), encoding="utf-8")
+    index = sealed_index(page.parent, {page.name: manifest["file"]})
     assert said(capsys, index, page)[0] == 0
     other = sample_page.page(tmp_path, author="Somebody else")
+    index = sealed_index(tmp_path, {page.name: manifest["file"]})
     code, words = said(capsys, index, other)
     assert code == 1
     assert "not the page that the index lists" in words
+
+
+def sealed_index(folder, pages):
+    """An index in `folder` that lists `pages` (name -> seal)."""
+    shell = '<script id="results" type="application/json">@@RESULTS@@</script>'
+    shell += '<script id="run" type="application/json">@@RUN@@</script><p>@@HASHES@@</p><!--§ manifest: it-->'
+    shell += '<script id="manifest" type="application/json">@@MANIFEST@@</script>'
+    folder.mkdir(exist_ok=True)
+    path = folder / "index.html"
+    path.write_text(seal(shell, {}, {"status": "index", "pages": pages}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def two_students(page, tmp_path):
+    """The folders of two students, each with a page of one name and an index of its own."""
+    folders = []
+    for name in ("ada", "bob"):
+        folder = tmp_path / name
+        folder.mkdir()
+        copy = sample_page.page(folder, page.stem, author=name)
+        seal_of = check.examine(copy.read_bytes())["seal"]
+        sealed_index(folder, {copy.name: seal_of})
+        folders.append(folder)
+    return folders
+
+
+def test_an_index_speaks_for_its_own_folder(two_students, tmp_path, capsys):
+    ada, bob = two_students
+    files = sorted([*ada.glob("*.html"), *bob.glob("*.html")])
+    assert said(capsys, *files)[0] == 0
+    both = tmp_path / "both.zip"
+    with zipfile.ZipFile(both, "w") as archive:
+        for path in files:
+            archive.write(path, path.relative_to(tmp_path))
+    assert said(capsys, both)[0] == 0
+    assert said(capsys, both, *files)[0] == 0
+    page = next(path for path in files if path.name != "index.html" and path.parent == bob)
+    page.write_bytes((ada / page.name).read_bytes())
+    code, words = said(capsys, *files)
+    assert (code, words.count("not the page that the index lists")) == (1, 1)
+    assert f"{page}: REFUTED" in words
+
+
+def test_two_indices_in_one_folder_both_count(two_students, capsys):
+    ada, bob = two_students
+    (ada / "index (1).html").write_bytes((bob / "index.html").read_bytes())
+    assert said(capsys, *sorted(ada.glob("*.html")))[0] == 0
+
+
+def test_what_macos_adds_and_a_foreign_page_change_nothing(page, tmp_path, capsys):
+    extra = {"__MACOSX/reports/._page.html": b"\0\5\26\7", "reports/._page.html": b"\0\5\26\7"}
+    foreign = {"reports/notes.html": b"<p>my notes</p>", "reports/exported.html": b"\xff\xfe<p>"}
+    path = tmp_path / "finder.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {"reports/page.html": page.read_bytes(), **extra, **foreign}.items():
+            archive.writestr(name, data)
+    code, words = said(capsys, path)
+    assert code == 0
+    assert words.count("left out, carries no manifest: not a page of this project") == 2
+    assert "._" not in words
+    _, table = said(capsys, path, "--csv")
+    [cells] = csv.DictReader(io.StringIO(table))
+    assert (cells["complete"], cells["untouched"]) == ("yes", "yes")
+    assert "reports/notes.html: left out" in cells["problem"]
+
+
+def test_a_page_with_nothing_of_ours_left_is_missed_where_the_index_lists_it(page, tmp_path, capsys):
+    index = sealed_index(tmp_path / "in", {page.name: check.examine(page.read_bytes())["seal"]})
+    path = tmp_path / "stripped.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(index, "index.html")
+        archive.writestr(page.name, "<p>accuracy 0.99</p>")
+    code, words = said(capsys, path)
+    assert code == 1
+    assert "the index lists one" in words
+
+
+def test_a_zip_with_foreign_pages_alone_holds_none(tmp_path, capsys):
+    path = hand_in(tmp_path, "foreign.zip", notes="<p>mine</p>")
+    code, words = said(capsys, path)
+    assert code == 1
+    assert "holds no page of this project" in words

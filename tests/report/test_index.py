@@ -109,6 +109,20 @@ def test_our_numbers_stand_beside_the_reports(built):
     assert len(table) == 7
 
 
+def test_a_copy_of_a_notebook_does_not_speak_for_it(tmp_path):
+    states = build(tmp_path)
+    for name in ("task5_final_accuracy-Copy1", "study_a_sgd_sweep-Copy1", "study_a_other"):
+        results = {key: result(0.1111) for key in ("test_accuracy", "a1.test_accuracy")}
+        sample_page.page(tmp_path, name, content=sample_page.cells(sample_page.bundle(results=results)), title=name)
+        states.insert(0, {**sample_page.STATE, "notebook": name, "title": name})
+    soup = BeautifulSoup(index.write_index(tmp_path, states).read_text(encoding="utf-8"), "html.parser")
+    table = rows(soup, "Ours against the reports")
+    assert table[0][3] == "0.8563 ± 0.0040 (n = 5)"
+    assert table[-1][3].startswith("0.906")
+    listed = {row[0] for label in ("Tasks", "Studies", "Other pages") for row in rows(soup, label)}
+    assert {"task5_final_accuracy-Copy1", "study_a_sgd_sweep-Copy1", "Task5 Final Accuracy"} <= listed
+
+
 def test_every_claim_of_the_headline_exists():
     claims = yaml.safe_load((base.CHECKOUT / "notebooks/claims.yaml").read_text(encoding="utf-8"))["claims"]
     rubric = load_rubric()

@@ -4,18 +4,19 @@ import collections
 
 import pytest
 import tiny
+from trial_functions import score_rate
 
 from helpers import base
 from helpers.base import CourseworkError
 from helpers.studies import search
-from helpers.training import ClassifierConfig, train_classifier
+from helpers.training import ClassifierConfig
 
 SETTINGS = {"study": "search", "candidates": 9, "rungs": (6, 18), "seed": 4}
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    tiny.cached(tmp_path, monkeypatch, train=400)
+    tiny.cached(tmp_path, monkeypatch)
     monkeypatch.setattr(base, "RECORDS", tmp_path / "records")
     monkeypatch.setattr(base, "PUBLISHED", tmp_path / "published")
     monkeypatch.setenv("JOBS", "0")
@@ -30,7 +31,7 @@ def space(trial, epochs, **more):
 
 
 def test_one_in_three_goes_on_and_the_best_is_the_best_validation_accuracy():
-    frame, asked = search.search(train_classifier, space, **SETTINGS)
+    frame, asked = search.search(score_rate, space, **SETTINGS)
     trained = frame.groupby("epochs")["candidate"].nunique()
     states = collections.Counter(trial.state.name for trial in asked.trials)
     assert trained[6] == 9 and trained[18] == states["COMPLETE"] < 9 and states["PRUNED"] == 9 - trained[18]
@@ -44,9 +45,9 @@ def test_one_in_three_goes_on_and_the_best_is_the_best_validation_accuracy():
 
 
 def test_a_search_asked_again_trains_nothing_and_finds_the_same(monkeypatch):
-    first, one = search.search(train_classifier, space, **SETTINGS)
+    first, one = search.search(score_rate, space, **SETTINGS)
     monkeypatch.setattr("helpers.trials.worker.train", None)  # a training would fail
-    again, other = search.search(train_classifier, space, **SETTINGS)
+    again, other = search.search(score_rate, space, **SETTINGS)
     assert list(first["key"]) == list(again["key"]) and one.best_params == other.best_params
     assert not any("test" in name for record in again["record"] for name in record["metrics"])
 
@@ -54,11 +55,11 @@ def test_a_search_asked_again_trains_nothing_and_finds_the_same(monkeypatch):
 @pytest.mark.parametrize("reads", [{"read_test": True}, {"watch": ("validation", "test")}])
 def test_a_search_that_would_read_the_test_set_is_refused(reads):
     with pytest.raises(CourseworkError, match="never reads the test set"):
-        search.search(train_classifier, lambda trial, epochs: space(trial, epochs, **reads), **SETTINGS)
+        search.search(score_rate, lambda trial, epochs: space(trial, epochs, **reads), **SETTINGS)
 
 
 def test_importance_finds_the_setting_that_matters():
-    _, asked = search.search(train_classifier, space, **SETTINGS | {"candidates": 12})
+    _, asked = search.search(score_rate, space, **SETTINGS | {"candidates": 12})
     shares = search.importance(asked, 6)
     assert shares.index[0] == "lr" and shares.sum() == pytest.approx(1)
     assert search.importance(asked, 77).empty

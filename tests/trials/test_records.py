@@ -228,7 +228,8 @@ def test_arrays_and_weights_lie_beside_the_record_with_their_hashes(home):
     loaded = torch.load(records.checkpoint_path("study", "abc"), weights_only=True)
     assert torch.equal(loaded["layer.weight"], weights["layer.weight"])
     (base.RECORDS / "study" / "abc.pt").write_bytes(b"cut")
-    with pytest.raises(CourseworkError, match=r"abc\.pt"):
+    damaged = pytest.warns(records.DamagedRecord, match=r"abc\.json")
+    with damaged, pytest.raises(CourseworkError, match=r"no intact abc\.pt in study study; train again"):
         records.checkpoint_path("study", "abc")
     with pytest.raises(CourseworkError, match=r"no intact xyz\.npz"):
         records.arrays("study", "xyz")

@@ -44,13 +44,15 @@ def read(words: list[str]) -> dict[str, str]:
             raise CourseworkError(f"{word}: expected NAME=VALUE")
     given = dict(word.split("=", 1) for word in words)
     refuse_unknown(given, [*VARIABLES, *OF_OTHERS], "command line", "variable")
+    of_command = set(given)
     given = {name: os.environ.get(name, "") for name in VARIABLES} | given
     given = {name: value for name, value in given.items() if value}
     for name in given.keys() & VARIABLES.keys():
         fits, expected = VARIABLES[name]
         text = given[name].encode(errors="replace").decode()
         if not fits(given[name]) or (name == "JOBS" and int(text) > MOST_JOBS):
-            raise CourseworkError(f"{name}={text}: expected {expected}")
+            origin = "" if name in of_command else f" (from the environment; `unset {name}` there, or give {name}=...)"
+            raise CourseworkError(f"{name}={text}{origin}: expected {expected}")
         if text != given[name]:
             raise CourseworkError(f"{name}={text}: not UTF-8; give it in that encoding")
     pairs(given.get("SET", ""))

@@ -31,10 +31,21 @@ def moment(when) -> str:
     return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
+def data_of(run: dict) -> list[dict]:
+    """The data sets that a run noted."""
+    data = run.get("data") or []
+    return [item for item in (data if isinstance(data, list) else [data]) if isinstance(item, dict)]
+
+
+def stand_in(run: dict) -> bool:
+    """Whether a run stands on stand-in data."""
+    return any(item.get("standin") for item in data_of(run))
+
+
 def facts(state: dict) -> list[tuple[str, str]]:
     """What stands above the title: status, budget, data, date, duration, changed parameters, author."""
     sources = {}
-    for data in check.data_of(state):
+    for data in data_of(state):
         sources.setdefault(data.get("title") or data.get("name"), data.get("source"))
     titles = [f"{title} ({source})" if source else str(title) for title, source in sources.items()]
     items = [
@@ -55,7 +66,7 @@ def banners(state: dict, bundle: dict) -> list[str]:
     if state.get("status") not in (*COMPLETE, None):
         why = f": {state['reason']}" if state.get("reason") else ""
         lines.append(f"This page is not a finished result. Its run is marked \u201c{state['status']}\u201d{why}.")
-    if check.stand_in(state):
+    if stand_in(state):
         lines.append(BANNER)
     short = [share for share in shares if share < 1]
     if state.get("budget") == "smoke":

@@ -361,6 +361,7 @@ def test_stand_in_data_is_the_last_word(tmp_path):
     assert "tand-in data" in done.stdout.splitlines()[-1]
     assert "tand-in data" in page_of(tmp_path, "small")
     assert "tand-in" in (tmp_path / "reports" / "smoke" / "index.html").read_text()
+    (tmp_path / "none").mkdir()
     refused = report(tmp_path, "BUDGET=smoke", "DATA=real", COURSEWORK_DATA=str(tmp_path / "none"))
     assert refused.returncode == 1
     assert len(refused.stderr.splitlines()) == 1

@@ -1,0 +1,65 @@
+"""What a study's page opens with: what was claimed and found, how sure that is, and one picture of it."""
+
+import re
+
+import pandas as pd
+
+from helpers import figures
+from helpers.claims import ledger, spread, values
+
+MOST = 16  # rows of the picture: more than fill a telephone's screen twice
+
+
+def conclude(page, report: str, *sentences: str) -> None:
+    """Say how a page's own results answer the claims of `report`, then `sentences`, then how sure that is; draw it.
+
+    See `ledger.tell_result`, which also publishes the counts. The picture is a forest plot of the printed test
+    accuracies; without any there is none.
+    """
+    ledger.tell_result(page, report, *sentences)
+    frame = ledger.page_ledger(report, page.results)
+    if frame.empty:
+        return
+    _say_how_sure(page, frame[frame["kind"].isin(["number", "order"]) & (frame["n"] > 0)])
+    lines = accuracies(frame)
+    if len(lines):
+        page.show(
+            figures.forest(lines.head(MOST)),
+            f"The test accuracies that report {report} prints and ours: 95 % of new trainings would fall inside a bar.",
+        )
+
+
+def _say_how_sure(page, tested: pd.DataFrame) -> None:
+    whole = tested[tested["share"] == 1]
+    page.publish("sure.tested", len(tested))
+    page.publish("sure.whole", len(whole))
+    words = "**How sure.** {sure.whole} of {sure.tested} numbers and orders stand on trainings in full"
+    if len(whole):
+        page.publish("sure.fewest", int(whole["n"].min()))
+        page.publish("sure.most", int(whole["n"].max()))
+        words += ", on {sure.fewest} to {sure.most} seeds each"
+    sharp = whole.loc[whole["evidence"].map(spread.is_accuracy), "resolution"].dropna()
+    if len(sharp):
+        page.publish("sure.resolution", float(sharp.median()))
+        words += "; a printed accuracy that is off by {sure.resolution:.3f} would be refuted in nine cases of ten"
+    page.say(f"{words}. A verdict that its seeds cannot carry is *inconclusive*.")
+
+
+def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a forest plot (see `figures.forest`): the test accuracies among a page's judged claims."""
+    lines = []
+    for line in frame[frame["kind"] == "number"].to_dict("records"):
+        first = line["evidence"].split(";")[0].strip()
+        here = first.endswith("test_accuracy") and spread.is_accuracy(first)
+        if not here or line["verdict"] not in figures.forest_plot.MARKS:
+            continue
+        low, high, _ = values.printed(line["printed"])
+        trained = "" if line["share"] == 1 else f" ({100 * line['share']:.2g} % trained)"
+        mean, half = (float("nan") if line[name] is None else line[name] for name in ("value", "half_width"))
+        label = (
+            re.sub(r"^test accuracy( after \d+ epochs)?( with| at|:)? (?=.)", "", line["statement"]) + trained
+        )  # what the axis says already
+        lines.append({"label": label, "low": low, "high": high, "mean": mean, "half_width": half} | {
+            "verdict": line["verdict"]
+        })  # fmt: skip
+    return pd.DataFrame(lines, columns=["label", "low", "high", "mean", "half_width", "verdict"])
