@@ -137,7 +137,7 @@ class Page:
         A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Numbers from shortened
         trainings are marked †, and the text says how short. Raises CourseworkError on an unknown key.
         """
-        text = sentence(text, _cell_source(), self.notebook)
+        text = sentence(text, _code_so_far(), self.notebook)
         shares = []
 
         def mark(result):
@@ -236,7 +236,7 @@ def _display(bundle: dict, metadata: dict | None = None) -> None:
     display({"text/plain": next(iter(bundle.values())), **bundle}, raw=True, metadata=metadata or {})
 
 
-def _cell_source() -> str | None:
-    """The code of the notebook cell that runs; None outside a notebook."""
+def _code_so_far() -> str | None:
+    """The code of the notebook up to the cell that runs, settings included; None outside a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return shell.user_ns["In"][-1] if shell is not None and shell.user_ns.get("In") else None
+    return "\n".join(shell.user_ns["In"]) if shell is not None and shell.user_ns.get("In") else None

@@ -160,7 +160,7 @@ class Rows:
 def sentence(text: str, source: str | None, where: str) -> str:
     """`text` without its marks; numbers of shortened trainings carry †, and the sentence ends by how short they are.
 
-    source: the cell's code, None where there is none. A decimal number that neither a Result nor the code itself wrote
+    source: the notebook's code so far, None where there is none. A decimal number that neither a Result nor the code itself wrote
     is refused: a measured number must come from published results.
     """
     shares = [share for share in (float(share) for share, _ in MARKED.findall(text)) if share < 1]
