@@ -1,4 +1,4 @@
-"""What a notebook calls: begin, publish, say, table, show, finish.
+"""What a notebook calls: begin, publish, say, table, show, source, finish.
 
     page = mu.begin("task4_training", globals())    # checks the parameters before torch loads
     page.publish("test_accuracy", [0.88, 0.89], seeds=[0, 1])
@@ -8,10 +8,12 @@
 Numbers in prose come from published results, so that a sentence cannot drift from its run.
 """
 
+import inspect
 import io
 import os
 import statistics
 import sys
+import textwrap
 import time
 from base64 import b64encode
 
@@ -165,6 +167,13 @@ class Page:
         image = {"image/png": b64encode(buffer.getvalue()).decode(), "text/plain": drawing.alt}
         _display(image, {"image/png": {"alt": drawing.alt, "caption": caption, "data": data}})
         _display({"text/markdown": f"*{caption}*"}, {"coursework": {"role": "caption"}})
+
+    def source(self, *things) -> None:
+        """Show the source of classes and functions as it runs, unfolded, each below the name of its file."""
+        for thing in things:
+            file = thing.__module__.replace(".", "/") + ".py"
+            code = textwrap.dedent(inspect.getsource(thing))
+            _display({"text/markdown": f"From `{file}`:\n\n```python\n{code}```"})
 
     def data(self, dataset) -> None:
         """Note which data the page stands on; a stand-in is announced at once."""
