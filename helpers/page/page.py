@@ -169,11 +169,15 @@ class Page:
         _display({"text/markdown": f"*{caption}*"}, {"coursework": {"role": "caption"}})
 
     def source(self, *things) -> None:
-        """Show the source of classes and functions as it runs, unfolded, each below the name of its file."""
+        """Show the source of classes and functions as it runs, unfolded, below the name of its file."""
+        files = {}
         for thing in things:
-            file = thing.__module__.replace(".", "/") + ".py"
-            code = textwrap.dedent(inspect.getsource(thing))
-            _display({"text/markdown": f"From `{file}`:\n\n```python\n{code}```"})
+            module = thing.__module__
+            file = "this notebook" if module == "__main__" else f"`{module.replace('.', '/')}.py`"
+            files.setdefault(file, []).append(textwrap.dedent(inspect.getsource(thing)).strip("\n"))
+        for file, pieces in files.items():
+            code = "\n\n\n".join(pieces)
+            _display({"text/markdown": f"From {file}:\n\n```python\n{code}\n```"})
 
     def data(self, dataset) -> None:
         """Note which data the page stands on; a stand-in is announced at once."""
