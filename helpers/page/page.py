@@ -1,4 +1,4 @@
-"""What a notebook calls: begin, publish, say, table, show, finish.
+"""What a notebook calls: begin, publish, say, table, show, source, finish.
 
     page = mu.begin("task4_training", globals())    # checks the parameters before torch loads
     ours = page.results(trials)                     # reading ours.test_accuracy publishes it
@@ -11,10 +11,12 @@ Numbers in prose come from published results, so that a sentence cannot drift fr
 """
 
 import functools
+import inspect
 import io
 import os
 import statistics
 import sys
+import textwrap
 import time
 from base64 import b64encode
 
@@ -187,6 +189,17 @@ class Page:
         image = {"image/png": b64encode(buffer.getvalue()).decode(), "text/plain": drawing.alt}
         _display(image, {"image/png": {"alt": drawing.alt, "caption": caption, "data": data}})
         _display({"text/markdown": f"*{caption}*"}, {"coursework": {"role": "caption"}})
+
+    def source(self, *things) -> None:
+        """Show the source of classes and functions as it runs, unfolded, below the name of its file."""
+        files = {}
+        for thing in things:
+            module = thing.__module__
+            file = "this notebook" if module == "__main__" else f"`{module.replace('.', '/')}.py`"
+            files.setdefault(file, []).append(textwrap.dedent(inspect.getsource(thing)).strip("\n"))
+        for file, pieces in files.items():
+            code = "\n\n\n".join(pieces)
+            _display({"text/markdown": f"From {file}:\n\n```python\n{code}\n```"})
 
     def data(self, dataset) -> None:
         """Note which data the page stands on; a stand-in is announced at once."""

@@ -351,6 +351,22 @@ def test_a_figure_travels_with_alt_text_and_data(a_page, shell):
     assert role == {"coursework": {"role": "caption"}}
 
 
+def test_source_is_shown_as_it_stands_in_its_file(a_page, shell):
+    [(data, _)] = displayed(a_page.source, markup.read_number, page.Page.finish)[:1]
+    words, _, code = data["text/markdown"].partition("```python\n")
+    assert words == "From `helpers/page/markup.py`:\n\n"
+    assert code.removesuffix("\n```") in (CHECKOUT / "helpers/page/markup.py").read_text()
+    shown = displayed(a_page.source, page.Page.finish, page.Page.say)
+    [code] = [data["text/markdown"] for data, _ in shown]  # of one file: one block
+    assert '\ndef finish(self) -> None:\n    """' in code and "\n\n\ndef say(" in code
+
+
+def test_source_of_a_cell_is_shown(a_page, shell):
+    shell.run_cell("def twice(x):\n    return 2 * x")
+    [(data, _)] = displayed(a_page.source, shell.user_ns["twice"])
+    assert data["text/markdown"] == "From this notebook:\n\n```python\ndef twice(x):\n    return 2 * x\n```"
+
+
 def test_finish_hands_over_what_was_published(a_page, shell):
     with pytest.raises(CourseworkError, match="nothing published"):
         a_page.finish()
