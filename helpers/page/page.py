@@ -132,12 +132,12 @@ class Page:
             stem, _, field = key.rpartition(".")
             if key in self.results:
                 result = self.results[key]
-                return markup.number(result["value"], form, result["std"]) + mark(result)
+                return markup.number(result["value"], form, result["std"], key) + mark(result)
             if stem in self.results and field == "sum":
                 result = self.results[stem]
-                return markup.number(sum(filter(None, result["values"])), form) + mark(result)
+                return markup.number(sum(filter(None, result["values"])), form, name=stem) + mark(result)
             if stem in self.results and field in ("value", "std", "n", "unit"):
-                return markup.number(self.results[stem][field], form)
+                return markup.number(self.results[stem][field], form, name="" if field == "n" else stem)
             return refuse_unknown([key], self.results, self.notebook, "result")
 
         filled = markup.FIELD.sub(written, text)
