@@ -156,12 +156,12 @@ class Page:
             stem, _, field = key.rpartition(".")
             if key in self.published:
                 result = self.published[key]
-                return markup.number(result["value"], form, result["std"]) + mark(result)
+                return markup.number(result["value"], form, result["std"], key) + mark(result)
             if stem in self.published and field == "sum":
                 result = self.published[stem]
-                return markup.number(sum(filter(None, result["values"])), form) + mark(result)
+                return markup.number(sum(filter(None, result["values"])), form, name=stem) + mark(result)
             if stem in self.published and field in ("value", "std", "n", "unit"):
-                return markup.number(self.published[stem][field], form)
+                return markup.number(self.published[stem][field], form, name="" if field == "n" else stem)
             return refuse_unknown([key], self.published, self.notebook, "result")
 
         filled = markup.FIELD.sub(written, text)
