@@ -1,12 +1,16 @@
 """Every task's notebook and the summary, run as they stand: real kernels, stand-in data, the smoke budget."""
 
+import inspect
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import pytest
+from bs4 import BeautifulSoup
 from tiny_notebooks import CHECKOUT, environment, report, state
 
+from helpers import networks, training
 from helpers.report import check
 
 TASKS = sorted(path.stem for path in (CHECKOUT / "notebooks").glob("task*.ipynb"))
@@ -36,6 +40,32 @@ def test_it_runs_from_top_to_bottom(home, name):
     assert found["status"] == "complete", found["reason"]
     assert PUBLISHED.get(name, set()) <= {*found["results"]}
     assert all(data["standin"] for data in found["data"])
+
+
+def shown(home, name):
+    """The unfolded code of a page, without its colours."""
+    soup = BeautifulSoup((home / "reports" / "smoke" / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+    return "\n".join(code.text for code in soup.select("main > .highlight"))
+
+
+def test_tasks_2_and_4_show_what_runs_and_prove_it_plain(home):
+    network, loop = shown(home, "task2_model"), shown(home, "task4_training")
+    for source in (networks.Block.forward, networks.PatchNetwork.forward):
+        assert inspect.getsource(source) in network
+    for source in (training.run_epoch, training.loop._Training.step):
+        assert textwrap.dedent(inspect.getsource(source)) in loop
+    assert "def plain_network(" in network and "def plain_loop(" in loop
+    for name in ("task2_model", "task4_training"):
+        results = state(home, name)["results"]
+        assert results["plain.difference"]["value"] <= results["plain.tolerance"]["value"]
+    assert results["plain.steps"]["value"] == 3
+    assert results["plain.moved"]["value"] > 10 * results["plain.tolerance"]["value"]
+
+
+def test_the_course_counts_as_task_5_does(home):
+    results = state(home, "task5_final_accuracy")["results"]
+    assert results["course.accuracy"]["values"] == results["test_accuracy"]["values"]
+    assert results["course.images_apart"]["value"] == 0
 
 
 def test_task_5_tests_what_task_4_trained(home):

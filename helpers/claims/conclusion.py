@@ -17,7 +17,7 @@ def conclude(page, report: str, *sentences: str) -> None:
     accuracies; without any there is none.
     """
     ledger.tell_result(page, report, *sentences)
-    frame = ledger.page_ledger(report, page.results)
+    frame = ledger.page_ledger(report, page.published)
     if frame.empty:
         return
     _say_how_sure(page, frame[frame["kind"].isin(["number", "order"]) & (frame["n"] > 0)])

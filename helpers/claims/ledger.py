@@ -101,7 +101,7 @@ def page_ledger(report: str, results: dict, basis: pool.Basis | None = None) -> 
 
 
 def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:
-    """A report's claims that a page's own results (page.results) answer: claim, statement, verdict, printed ..."""
+    """A report's claims that a page's own results (page.published) answer: claim, statement, verdict, printed ..."""
     columns = ["claim", "statement", "verdict", "printed", "ours", "n", "trained", "resolution"]
     frame = page_ledger(report, results, basis)
     if frame.empty:
@@ -136,12 +136,12 @@ def tell_result(page, report: str, *sentences: str) -> None:
     This is what a page opens with, so nothing shortened stands in it: a sentence is left out where one of its results
     does not come from trainings in full.
     """
-    totals = count(page_ledger(report, page.results))
+    totals = count(page_ledger(report, page.published))
     for name in ("claims", "reproduced", "exceeded", "not_reproduced", "inconclusive", "consistent", "inconsistent"):
         page.publish(f"verdicts.{name}", totals[name])
     page.publish("verdicts.expected_false", totals["expected_false"])
-    named = {text: markup.named_results(text, page.results) for text in sentences}
-    whole = [text for text, keys in named.items() if all(page.results[key]["share"] == 1 for key in keys)]
+    named = {text: markup.named_results(text, page.published) for text in sentences}
+    whole = [text for text, keys in named.items() if all(page.published[key]["share"] == 1 for key in keys)]
     if len(whole) < len(sentences):
         whole.append("What shortened trainings found stands further down, not here.")
     page.say(

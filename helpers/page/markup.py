@@ -22,8 +22,8 @@ def is_missing(value) -> bool:
     return isinstance(value, float) and value != value  # also NumPy's float64
 
 
-def number(value, form: str | None = None, std: float | None = None) -> str:
-    """A result in words: four digits, or mean ± std with as many decimals as std deserves.
+def number(value, form: str | None = None, std: float | None = None, name: str = "", unit: str = "") -> str:
+    """A cell or a result in words: whatever it is, written as `quantity` writes a number of this name.
 
     `form`, if given, decides: "%" (one decimal, in percent) or a specification such as ".3f".
     """
@@ -36,11 +36,8 @@ def number(value, form: str | None = None, std: float | None = None) -> str:
     if abs(value) == math.inf:
         return "∞" if value > 0 else "−∞"
     if form:
-        return f"{100 * value:.1f} %" if form == "%" else format(value, form)
-    if std and math.isfinite(std):
-        decimals = max(0, 1 - math.floor(math.log10(std)))
-        return f"{value:.{decimals}f} ± {std:.{decimals}f}"
-    return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"
+        return quantity(name, value, form=form)
+    return quantity(name, value, std if std and math.isfinite(std) else None, unit)
 
 
 def read_number(text: str) -> float | None:
@@ -57,8 +54,9 @@ def table(frame, caption: str, notes: str | None = None) -> str:
     """
     frame = _flat(frame)
     numeric = [kind.kind in "iuf" for kind in frame.dtypes]
-    rows = [_row(row, numeric) for row in frame.itertuples(index=False, name=None)]
-    head = _row(frame.columns, numeric, header=True)
+    names = [str(name) for name in frame.columns]
+    rows = [_row(row, numeric, names) for row in frame.itertuples(index=False, name=None)]
+    head = _row(frame.columns, numeric, names, header=True)
     markup = f"<table><caption>{html.escape(caption)}</caption><thead>{head}</thead>"
     markup += f"<tbody>{''.join(rows)}</tbody></table>"
     return markup + (f"<p>{html.escape(notes)}</p>" if notes else "")
@@ -78,7 +76,7 @@ def _flat(frame):
     return frame.reset_index(names=names, allow_duplicates=True)
 
 
-def _row(cells, numeric: list[bool], *, header: bool = False) -> str:
+def _row(cells, numeric: list[bool], names, *, header: bool = False) -> str:
     """One row; its first cell heads it. JupyterLab aligns to the right unless a cell says left."""
     markup = ""
     for i, (cell, is_number) in enumerate(zip(cells, numeric)):
@@ -86,12 +84,16 @@ def _row(cells, numeric: list[bool], *, header: bool = False) -> str:
         scope = f' scope="{"col" if header else "row"}"' if tag == "th" else ""
         style = "" if is_number else ' style="text-align:left"'
         plain = header or not (is_number or is_missing(cell) or type(cell).__name__ in ("bool", "bool_"))
-        text = str(cell) if plain else number(cell)
+        text = str(cell) if plain else number(cell, name=names[i])
         markup += f"<{tag}{scope}{style}>{html.escape(text)}</{tag}>"
     return f"<tr>{markup}</tr>"
 
 
 UNITS = {"seconds": "s", "examples_per_second": "images/s", "hours": "h"}  # of quantities by the end of their name
+# The last words of names whose numbers are shares of correct answers, or lie on that scale.
+ACCURACIES = re.compile(r"accuracy|acc|score|gap|gain|volatility|f1|low|high")
+RATES = re.compile(r"seconds|minutes|hours|speed|per second|per_second|rate$|share", re.IGNORECASE)  # times and rates
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def unit_of(name: str) -> str:
@@ -100,21 +102,36 @@ def unit_of(name: str) -> str:
 
 
 def quantity(name: str, value: float, std: float | None = None, unit: str = "", form: str = "") -> str:
-    """A quantity as people read it: accuracies with four decimals, counts whole, times and rates with three digits.
+    """A quantity as people read it: accuracies with four decimals, times, rates and shares with three digits.
 
-    std: the standard deviation over seeds, written after ±. form: a specification that decides instead.
+    Counts are whole, and what has no such name keeps four digits.
+    name: what it is, as test_accuracy or a1.train_share. std: the standard deviation over seeds, written after ±.
+    form: a specification that decides instead, or "%" for percent with one decimal.
     """
     if form == "%":
         return f"{100 * value:.1f} %"
-    if not form:
-        whole = float(value).is_integer() and not std
-        form = ".4f" if is_share(name) else ",.0f" if whole or abs(value) >= 1000 else ".3g"
-    words = format(value, form)
+    if re.search(r"(^|[._ ])share$", name) and not form and abs(value) <= 1:
+        return f"{digits(100 * value)} %" if std is None else f"{digits(100 * value)} ± {digits(100 * std, 2)} %"
+    accuracy = is_accuracy(name) and abs(value) <= 1
+    count = 3 if unit or RATES.search(name) else 4
+    words = format(value, form) if form else f"{value:.4f}" if accuracy else digits(value, count, whole=not std)
     if std is not None:
-        words += f" ± {format(std, '.4f' if is_share(name) else '.2g' if abs(std) < 1000 else ',.0f')}"
+        words += f" ± {std:.4f}" if accuracy else f" ± {digits(std, 2)}"
     return f"{words} {unit}".rstrip()
 
 
-def is_share(name: str) -> bool:
-    """Whether a quantity is a share of correct answers, or a difference of such."""
-    return any(word in name.rpartition(".")[2] for word in ("acc", "score", "gap", "gain", "volatility"))
+def digits(value: float, count: int = 3, whole: bool = False) -> str:
+    """`value` rounded to `count` digits, never written as 1.2e+04; integers, where `whole`, in full."""
+    if (whole and float(value).is_integer()) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    words = f"{value:.{count}g}"
+    mantissa, e, power = words.partition("e")
+    if not e:
+        return words
+    return f"{value:,.0f}" if int(power) > 0 else f"{mantissa} × 10{str(int(power)).translate(SUPERSCRIPTS)}"
+
+
+def is_accuracy(name: str) -> bool:
+    """Whether the last words of a name say a share of correct answers, or a difference of such."""
+    last = name.rpartition(".")[2].lower()
+    return any(ACCURACIES.fullmatch(word) for word in re.split(r"[^a-z0-9]+", last))

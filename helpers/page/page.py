@@ -1,17 +1,22 @@
-"""What a notebook calls: begin, publish, say, table, show, finish.
+"""What a notebook calls: begin, publish, say, table, show, source, finish.
 
     page = mu.begin("task4_training", globals())    # checks the parameters before torch loads
-    page.publish("test_accuracy", [0.88, 0.89], seeds=[0, 1])
-    page.say("The test accuracy is {test_accuracy}.")
+    ours = page.results(trials)                     # reading ours.test_accuracy publishes it
+    page.say(f"The test accuracy is {ours.test_accuracy}.")
+    page.publish("pixels", 784)
+    page.say("An image has {pixels} pixels.")       # the same by its key
     page.finish()                                   # last cell: hands the results to the page
 
 Numbers in prose come from published results, so that a sentence cannot drift from its run.
 """
 
+import functools
+import inspect
 import io
 import os
 import statistics
 import sys
+import textwrap
 import time
 from base64 import b64encode
 
@@ -19,6 +24,7 @@ from helpers import base
 from helpers.base import CourseworkError
 from helpers.page import markup
 from helpers.page.parameters import check_parameters, read_namespace, refuse_unknown
+from helpers.page.results import Result, Row, Rows, sentence
 
 __all__ = ["BANNER", "BUNDLE", "Page", "begin", "check_parameters"]
 
@@ -51,7 +57,7 @@ class Page:
 
     def __init__(self, notebook: str, parameters: dict, changed: dict):
         self.notebook, self.parameters, self.changed = notebook, parameters, changed
-        self.results = {}
+        self.published = {}
         self._extra = {}
         self._data = []
         self._started = time.time()
@@ -60,17 +66,19 @@ class Page:
                 setattr(self, name, value)
 
     def publish(self, key, values, *, unit="", share=1.0, budget=None, **about):
-        """Publish one result: a number, or one number per seed; `about`: seeds, records, statuses.
+        """Publish one result: a number, one number per seed, or a Result; `about`: seeds, records, statuses.
 
         A number that is not finite becomes null; mean, std (ddof 1) and n are of the others.
         """
+        if isinstance(values, Result):
+            return self.publish(key, list(values.values), unit=values.unit, **values.about)
         values = base.plain(values)
         values = values if isinstance(values, list) else [values]
         finite = [value for value in values if value is not None]
         if not all(isinstance(value, (int, float)) for value in finite):
             raise CourseworkError(f"{self.notebook}: publish {key}: expected numbers, not {str(values)[:60]}")
         refuse_unknown(about, ("seeds", "records", "statuses"), f"publish {key}", "keyword")
-        self.results[key] = base.plain(
+        self.published[key] = base.plain(
             {
                 "value": statistics.fmean(finite) if finite else None,
                 "std": statistics.stdev(finite) if len(finite) > 1 else None,
@@ -103,6 +111,21 @@ class Page:
         self.publish(f"{prefix}.seconds", finished["seconds"].tolist(), unit="s", **about)
         self.publish(f"{prefix}.diverged", (finished["status"] == "diverged").astype(int).tolist(), **about)
 
+    def results(self, frame) -> Row | Rows:
+        """The finished trials of `frame` as objects: trials.test_accuracy, or rows.adam.test_accuracy (see `results`).
+
+        Reading a quantity publishes it, under its name, or as <row>.<name> where there are several rows.
+        """
+        groups = dict(list(frame[frame["status"] != "failed"].groupby("row", sort=False)))
+        rows = {}
+        for name, part in groups.items():
+            prefix = f"{name}." if len(groups) > 1 else ""
+            rows[str(name)] = Row(part, self.about(part), functools.partial(self._publish_read, prefix))
+        return Rows(rows) if len(rows) != 1 else rows.popitem()[1]
+
+    def _publish_read(self, prefix: str, name: str, result: Result) -> None:
+        self.publish(f"{prefix}{name}", result)
+
     def about(self, frame) -> dict:
         """What `publish` notes of the trials that a result stands on: seeds, records, statuses, share, budget."""
         columns = {"seeds": "seed", "records": "key", "statuses": "status"}
@@ -116,6 +139,7 @@ class Page:
         A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Numbers from shortened
         trainings are marked †, and the text says how short. Raises CourseworkError on an unknown key.
         """
+        text = sentence(text, _code_so_far(), self.notebook)
         shares = []
 
         def mark(result):
@@ -130,15 +154,15 @@ class Page:
             if key is None:
                 return match[0][0]
             stem, _, field = key.rpartition(".")
-            if key in self.results:
-                result = self.results[key]
-                return markup.number(result["value"], form, result["std"]) + mark(result)
-            if stem in self.results and field == "sum":
-                result = self.results[stem]
-                return markup.number(sum(filter(None, result["values"])), form) + mark(result)
-            if stem in self.results and field in ("value", "std", "n", "unit"):
-                return markup.number(self.results[stem][field], form)
-            return refuse_unknown([key], self.results, self.notebook, "result")
+            if key in self.published:
+                result = self.published[key]
+                return markup.number(result["value"], form, result["std"], key) + mark(result)
+            if stem in self.published and field == "sum":
+                result = self.published[stem]
+                return markup.number(sum(filter(None, result["values"])), form, name=stem) + mark(result)
+            if stem in self.published and field in ("value", "std", "n", "unit"):
+                return markup.number(self.published[stem][field], form, name="" if field == "n" else stem)
+            return refuse_unknown([key], self.published, self.notebook, "result")
 
         filled = markup.FIELD.sub(written, text)
         if not shares:
@@ -166,6 +190,17 @@ class Page:
         _display(image, {"image/png": {"alt": drawing.alt, "caption": caption, "data": data}})
         _display({"text/markdown": f"*{caption}*"}, {"coursework": {"role": "caption"}})
 
+    def source(self, *things) -> None:
+        """Show the source of classes and functions as it runs, unfolded, below the name of its file."""
+        files = {}
+        for thing in things:
+            module = thing.__module__
+            file = "this notebook" if module == "__main__" else f"`{module.replace('.', '/')}.py`"
+            files.setdefault(file, []).append(textwrap.dedent(inspect.getsource(thing)).strip("\n"))
+        for file, pieces in files.items():
+            code = "\n\n\n".join(pieces)
+            _display({"text/markdown": f"From {file}:\n\n```python\n{code}\n```"})
+
     def data(self, dataset) -> None:
         """Note which data the page stands on; a stand-in is announced at once."""
         names = ("name", "title", "source", "standin", "fingerprint")
@@ -188,7 +223,7 @@ class Page:
 
         Raises CourseworkError if nothing was published.
         """
-        if not self.results:
+        if not self.published:
             raise CourseworkError(f"{self.notebook}: nothing published; call page.publish first")
         trials, device = (sys.modules.get(f"helpers.{name}") for name in ("trials.study", "device"))
         bundle = {
@@ -196,7 +231,7 @@ class Page:
             "budget": self.parameters.get("budget"),
             "parameters": self.parameters,
             "changed": self.changed,
-            "results": self.results,
+            "results": self.published,
             "data": self._data,
             "started": self._started,
             "seconds": time.time() - self._started,
@@ -212,3 +247,9 @@ def _display(bundle: dict, metadata: dict | None = None) -> None:
     from IPython.display import display
 
     display({"text/plain": next(iter(bundle.values())), **bundle}, raw=True, metadata=metadata or {})
+
+
+def _code_so_far() -> str | None:
+    """The code of the notebook up to the cell that runs, settings included; None outside a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return "\n".join(shell.user_ns["In"]) if shell is not None and shell.user_ns.get("In") else None

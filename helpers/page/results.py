@@ -157,15 +157,15 @@ class Rows:
         return len(self._rows)
 
 
-def sentence(text: str, source: str, where: str) -> str:
+def sentence(text: str, source: str | None, where: str) -> str:
     """`text` without its marks; numbers of shortened trainings carry †, and the sentence ends by how short they are.
 
-    source: the cell's code. A decimal number that neither a Result nor the code itself wrote is refused: a measured
-    number must come from published results.
+    source: the notebook's code so far, None where there is none. A decimal number that neither a Result nor the code
+    itself wrote is refused: a measured number must come from published results.
     """
     shares = [share for share in (float(share) for share, _ in MARKED.findall(text)) if share < 1]
     for number in DECIMAL.findall(MARKED.sub("", text)):
-        if number not in source:
+        if source is not None and number not in source:
             hint = "say it with a result, as in {ours.test_accuracy}"
             raise CourseworkError(f"{where}: {number} in a sentence is a plain number; {hint}")
 

@@ -17,12 +17,12 @@ import io
 import json
 import os
 import re
-import stat
 import sys
 import zipfile
 
 BLANK = "0" * 64  # stands in the file's own slot while it is hashed
 MARK = "<!--§ "  # begins a section
+TASKS = 5  # pages of a complete hand-in: task1_..., task2_... and so on, and what its index lists
 # SHA-256 of the official Fashion-MNIST test labels, as the idx file that is published: a header, then 10,000 bytes.
 OFFICIAL_LABELS = "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
 # More than this is named, not read: bytes of a page, of its JSON, of a hand-in, of all pages in it, and files in it.
@@ -52,20 +52,23 @@ def sections(text):
     return [("frame", "the head of the page", head), *((*mark.partition(": ")[::2], rest) for mark, _, rest in marked)]
 
 
-def shown(value):
-    """A number as the table of results prints it: 0.8934, 12, or a dash for none."""
+def prints(printed, value):
+    """Whether a printed number (0.8934 ± 0.0021, 12,345, 1.1 %, 2.5 × 10⁻⁷) is this value, rounded; a dash is none."""
     if value is None:
-        return "–"
-    return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.5g}"
+        return printed == "–"
+    text = printed.partition(" ± ")[0].replace(",", "").translate(str.maketrans("⁻−⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789"))
+    number = re.match(r"(-?\d+(?:\.(\d+))?)( × 10(-?\d+))?", text)
+    power = int(number[4] or 0) - 2 * printed.endswith(" %")
+    error = abs(float(number[1]) * 10.0**power - value)
+    return error <= 0.5001 * 10.0 ** (power - len(number[2] or "")) and error <= max(0.00006, 0.006 * abs(value))
 
 
 def embedded(text, name):
     """The JSON that the page carries under this id. Raises Unreadable if it is absent, damaged or huge."""
     found, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
     if not closed:
-        raise Unreadable(
-            f"carries no {name}: not a page of this project, or only a part of one" if text else "is empty"
-        )
+        why = f"carries no {name}: not a page of this project, or only a part of one"
+        raise Unreadable(why if text else "is empty")
     try:
         return dict(json.loads(found[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
     except DAMAGED:
@@ -106,12 +109,11 @@ def recompute(bundle):
 def table_against_results(text, bundle):
     """Sentences for each number in the printed table of results that is not the one in the results themselves."""
     for line in text.split('<tr data-key="', 2000)[1:]:
-        key, _, cells = line.partition("\n")[0].partition('">')
-        printed = cells.partition('<td class="num">')[2].partition("</td>")[0]
-        key, printed = html.unescape(key[:4000]), html.unescape(printed[:4000])
+        key, _, cells = html.unescape(line.partition("\n")[0][:9999]).partition('">')
+        printed = cells.partition('<td class="num"')[2].partition(">")[2].partition("</td>")[0]
         value = bundle["results"][key]["value"]
-        if shown(value) != printed:
-            yield f"REFUTED: the table of results prints {printed} for {key}, the results say {shown(value)}"
+        if not prints(printed, value):
+            yield f"REFUTED: the table of results prints {printed} for {key}, the results say {value}"
 
 
 def now_reads(content):
@@ -140,10 +142,13 @@ def examine(data):
         raise Unreadable(f"is larger than {PAGE:,} bytes: no page is")
     text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")  # line endings of a mail program change nothing
     manifest, run, bundle = (embedded(text, name) for name in ("manifest", "run", "results"))
-    try:
-        run = facts(run)
-    except DAMAGED:
-        raise Unreadable("its run is damaged: the page was changed since export") from None
+    provenance, listed = json.dumps(run.get("provenance")), run.get("pages")  # the latter of an index alone
+    commit = re.search(r'"commit": "(\w+)"', provenance)
+    facts = {name: str(run.get(name) or "no")[:99] for name in ("status", "budget", "notebook")}
+    facts["author"] = str(run.get("author") or "")[:99]
+    facts["commit"] = commit[1][:12] + "-dirty" * ('"dirty": true' in provenance) if commit else ""
+    facts["standin"] = '"standin": true' in json.dumps(run.get("data"))
+    facts["pages"] = {name: str(seal) for name, seal in listed.items()} if isinstance(listed, dict) else {}
     seal, changed = str(manifest.get("file")), []
     if not re.fullmatch("[0-9a-f]{64}", seal) or digest(text.replace(seal, BLANK)) != seal:
         changed = ["the manifest, or a mark between two sections"]
@@ -155,30 +160,15 @@ def examine(data):
         refuted = [line] * (not agrees) + list(table_against_results(text, bundle))
     except DAMAGED:
         refuted = ["REFUTED: the results are damaged; not all can be recomputed"]
-    return {"changed": changed, "refuted": refuted, "line": line, "accuracy": accuracy, "run": run, "seal": seal}
+    return {"changed": changed, "refuted": refuted, "line": line, "accuracy": accuracy, "run": facts, "seal": seal}
 
 
-def facts(run):
-    """What the lines below say of a run, whatever types its JSON has."""
-    provenance = json.dumps(run.get("provenance"))
-    commit = re.search(r'"commit": "(\w+)"', provenance)
-    return {
-        "status": str(run.get("status"))[:99],
-        "budget": str(run.get("budget") or "no")[:99],
-        "standin": '"standin": true' in json.dumps(run.get("data")),
-        "commit": commit[1][:12] + "-dirty" * ('"dirty": true' in provenance) if commit else "",
-        "pages": {str(name): str(seal) for name, seal in dict(run.get("pages") or {}).items()},
-    }
-
-
-def pages_in(path):
+def pages_in(path, data):
     """Yield (name, bytes, why they are not to be read) of a page itself, or of each .html in a zip."""
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        raise ValueError("not a regular file")  # a pipe would never end
-    with open(path, "rb") as file:
-        data = file.read(FILE + 1)
     if len(data) > FILE or data.count(b"PK\1\2") > FILES:  # the latter begins the entry of each file in a zip
         raise ValueError(f"more than {FILE:,} bytes or {FILES:,} files; hand in the pages alone")
+    if path.lower().endswith(".zip") and not zipfile.is_zipfile(io.BytesIO(data)):
+        raise ValueError("not a zip archive, or only a part of one")
     if not data.startswith(b"PK"):
         yield path, data, "an archive is glued to it" * zipfile.is_zipfile(io.BytesIO(data))
         return
@@ -197,31 +187,35 @@ def unpacked(archive, item):
     """(bytes of a member of an archive, why they are not to be read)."""
     if re.search(r"^[/\\]|^\w:|(^|[/\\])\.\.([/\\]|$)", item.filename):
         return b"", "its path leads out of the archive"
-    if stat.S_ISLNK(item.external_attr >> 16) or item.compress_type not in (0, 8):  # stored, deflated
+    if item.external_attr >> 28 == 0o12 or item.compress_type not in (0, 8):  # stored, deflated
         return b"", "is a link, or packed in a way that is not read"
     try:
-        with archive.open(item) as file:
-            return file.read(PAGE + 1), ""  # its size as noted may be wrong
+        return archive.open(item).read(PAGE + 1), ""  # its size as noted may be wrong
     except Exception as error:  # encrypted, damaged, overlapping ...
         return b"", f"cannot be read: {error}"
 
 
 def examine_file(path):
-    """{name: examined page, or {"problem": words}, or {"foreign": words}} of one file, a page or a zip of pages."""
-    pages = {}
+    """{name: examined page, or {"problem": words}, or {"foreign": words}} of one file; the file's hash."""
+    pages, seal = {}, ""
     try:
-        for name, data, why in pages_in(path):
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            raise ValueError("not a regular file")  # a pipe would never end
+        with open(path, "rb") as file:
+            data = file.read(FILE + 1)
+        seal = hashlib.sha256(data).hexdigest()
+        for name, content, why in pages_in(path, data):
             try:
                 why = "is in it twice" if name in pages else why
-                pages[name] = {"problem": why} if why else examine(data)
+                pages[name] = {"problem": why} if why else examine(content)
             except Unreadable as error:
-                ours = name == path or MARK.encode() in data
+                ours = name == path or MARK.encode() in content
                 pages[name] = {"problem" if ours else "foreign": str(error)}
         if not any(page.keys() - {"foreign"} for page in pages.values()):
             pages[path] = {"problem": "holds no page of this project"}
     except Exception as error:  # a damaged archive can fail anywhere: zlib, struct, zipfile ...
         pages[path] = {"problem": f"cannot be read: {getattr(error, 'strerror', None) or error or 'too large'}"}
-    return pages
+    return pages, seal
 
 
 def compare_with_index(pages):
@@ -256,23 +250,26 @@ def verdict(name, page):
     return [f"{name}: {head} ({about})", *(f"  {line}" for line in words)]
 
 
-def row(path, pages):
+def row(path, pages, seal):
     """One hand-in as a dict of columns, from all its pages but the index."""
     examined = [page for page in pages.values() if "run" in page]
     runs = [page["run"] for page in examined if page["run"]["status"] != "index"]
+    there, listed = {run["notebook"] for run in runs}, {file[:-5] for page in examined for file in page["run"]["pages"]}
+    lacking = [f"task{n}" for n in range(1, TASKS + 1) if path not in pages and f"task{n}_" not in "+".join(there)]
+    lacking += sorted(name for name in listed - there if name[:5] not in lacking)
+    complete = {run["status"].replace(", no results", "") for run in runs} == {"complete"} and not lacking
     accuracies = [f"{page['accuracy']:.4f}" for page in examined if page["accuracy"] is not None]
-    whole = not any("problem" in page for page in pages.values())
     notes = [verdict(name, page)[0] for name, page in pages.items() if "run" not in page]
+    several = {name: "+".join(sorted({run[name] for run in runs} - {""})) for name in ("author", "budget", "commit")}
     cells = {
-        "file": path,
-        "complete": "yes" if whole and {run["status"] for run in runs} == {"complete"} else "no",
-        "budget": "+".join(sorted({run["budget"] for run in runs})),
-        "stand_in": "yes" if any(run["standin"] for run in runs) else "no",
-        "untouched": "no" if spoilt(pages) else "yes",
-        "test_accuracy": accuracies[-1] if accuracies else "",  # tasks come last in a zip, task 5 at its end
-        "commit": "+".join(sorted({run["commit"] for run in runs})),
+        "file": path, "author": several["author"],
+        "complete": "yes" if complete and not any("problem" in page for page in pages.values()) else "no",
+        "missing": "+".join(lacking), "budget": several["budget"], "commit": several["commit"], "sha256": seal,
+        "stand_in": "yes" if any(run["standin"] for run in runs) else "no", "untouched": "no" if spoilt(pages) else "yes",
+        "changed": "+".join(page["run"]["notebook"] for page in examined if page["changed"]),
+        "recomputed_accuracy": (accuracies or [""])[-1],  # tasks come last in a zip, task 5 at its end
         "problem": "; ".join(notes + [words for page in examined for words in page["refuted"]]),
-    }
+    }  # fmt: skip
     # What begins as a formula does is none in a spreadsheet.
     return {name: "'" * cell.startswith(tuple("=+-@")) + plain(cell) for name, cell in cells.items()}
 
@@ -285,15 +282,18 @@ def main(argv=None):
     options = parser.parse_args(argv)
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know a name's letters
     found = {path: examine_file(path) for path in options.files}
-    compare_with_index({name: page for pages in found.values() for name, page in pages.items()})
-    if options.csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        rows = [row(path, pages) for path, pages in found.items()]
-        writer.writerows([rows[0], *(each.values() for each in rows)])
-    else:
-        for name, page in (item for pages in found.values() for item in pages.items()):
-            print("\n".join(map(plain, verdict(name, page))))
-    return int(any(map(spoilt, found.values())))
+    compare_with_index({name: page for pages, _ in found.values() for name, page in pages.items()})
+    try:
+        if options.csv:
+            rows = [row(path, *examined) for path, examined in found.items()]
+            csv.writer(sys.stdout, lineterminator="\n").writerows([rows[0], *(each.values() for each in rows)])
+        else:
+            for name, page in (item for pages, _ in found.values() for item in pages.items()):
+                print("\n".join(map(plain, verdict(name, page))))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; what is still held goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(any(spoilt(pages) for pages, _ in found.values()))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from pathlib import Path
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
 from helpers.claims.judge import VERDICTS
-from helpers.page.markup import read_number
+from helpers.page.markup import number, read_number
 from helpers.page.page import BANNER
 from helpers.report import check
 from helpers.report.export.facts import COMPLETE, data_of, duration, facts, stand_in
 from helpers.report.export.seal import gate, seal
-from helpers.report.readback import HEADLINES, evidence, in_words, load_rubric, read_pages, render
+from helpers.report.readback import HEADLINES, evidence, grouped, in_words, load_rubric, read_pages, render
 
 FIXED = (1980, 1, 1, 0, 0, 0)  # the date of every file in the archive
 
@@ -29,12 +29,11 @@ def write_index(folder: Path, states) -> Path:
     states = list(states.values() if isinstance(states, dict) else states)
     pages = {state["notebook"]: {**read.get(state["notebook"], _absent(state)), "run": state} for state in states}
     lines = {name: _line(page, rubric) for name, page in sorted(pages.items())}
-    tasks = [task["page"] for task in rubric["tasks"] if task["page"] in lines]
-    studies = [name for name in lines if name.startswith("study_")]
+    tasks, studies, others = grouped(lines, rubric)
     groups = [
         ("Tasks", "The five tasks, and the results that speak for them", tasks),
         ("Studies", "The reports repeated, one study each", studies),
-        ("Other pages", "Summary and benchmark", [name for name in lines if name not in tasks + studies]),
+        ("Other pages", "Summary and benchmark", others),
     ]
     run = {
         "status": "index",
@@ -98,18 +97,18 @@ def _headline(rubric, pages):
             keys = claims[name].get("evidence", "")
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
             who, printed = f"Report {claim['report']}", str(claim["value"])
-            rows.append(_row(_result(pages, key, rubric), who, claim["statement"], printed))
+            rows.append(_row(_result(pages, key, rubric), key, who, claim["statement"], printed))
     for own in rubric["headline"].get("ours", []):
-        rows.append(_row(_result(pages, own["key"], rubric), "Ours", own["about"], ""))
+        rows.append(_row(_result(pages, own["key"], rubric), own["key"], "Ours", own["about"], ""))
     return rows
 
 
-def _row(answer, who, what, printed):
+def _row(answer, key, who, what, printed):
     result, name = answer
     claimed = read_number(printed)
     ours, difference, trained = "not run", "–", "–"
     if result:
-        ours = in_words(result)
+        ours = in_words(result, key)
         trained = f"{round(100 * result.get('share', 1), 1):g} %" if printed else "–"
         if claimed is not None and result.get("value") is not None:
             difference = f"{100 * (result['value'] - claimed):+.1f}"
@@ -122,7 +121,7 @@ def _ledger(page):
     names = {name: f"claims.{name.replace(' ', '_')}" for name in (*VERDICTS, "not run")}
     results = page.get("results", {})
     names |= {"decided on one run": "claims.one_run", "resting on shortened trainings": "claims.shortened"}
-    return [(name, check.shown(results[key]["value"])) for name, key in names.items() if key in results]
+    return [(name, number(results[key]["value"])) for name, key in names.items() if key in results]
 
 
 def _facts(states, run):

@@ -44,6 +44,23 @@ def load_rubric() -> dict:
     return rubric
 
 
+def grouped(names, rubric: dict) -> tuple[list[str], list[str], list[str]]:
+    """Names of pages as the index lists them: tasks in the rubric's order, studies, and others."""
+    tasks = [task["page"] for task in rubric["tasks"] if task["page"] in names]
+    studies = sorted(name for name in names if name.startswith("study_"))
+    return tasks, studies, sorted(name for name in names if name not in tasks + studies)
+
+
+def neighbours(name: str) -> list[tuple[str, str]]:
+    """(word, page) of the pages before and after this one, in the order of the index."""
+    groups = grouped({path.stem for path in base.NOTEBOOKS.glob("*.ipynb")}, load_rubric())
+    order = [page for group in groups for page in group]
+    if name not in order:
+        return []
+    place = order.index(name)
+    return [*(("Previous", page) for page in order[:place][-1:]), *(("Next", page) for page in order[place + 1 :][:1])]
+
+
 def render(template: str, **content) -> str:
     """A template of this package, filled in."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
@@ -59,11 +76,10 @@ def evidence(results: dict, patterns=HEADLINES) -> list[tuple[str, str]]:
     shown = {key: results[key] for key in list(keys or sorted(results))[:EVIDENCE]}
     shares = {key: result.get("share", 1) for key, result in shown.items()}
     short = {key: f", {100 * share:.2g} % of the training" if share < 1 else "" for key, share in shares.items()}
-    return [(key, in_words(result) + short[key]) for key, result in shown.items()]
+    return [(key, in_words(result, key) + short[key]) for key, result in shown.items()]
 
 
-def in_words(result: dict) -> str:
-    """0.893 ± 0.002 (n = 5), or 54,000 images."""
-    words = number(result.get("value"), std=result.get("std"))
-    words += f" {result['unit']}" if result.get("unit") else ""
+def in_words(result: dict, key: str) -> str:
+    """The result of this key: 0.8934 ± 0.0021 (n = 5), or 54,000 images."""
+    words = number(result.get("value"), std=result.get("std"), name=key, unit=result.get("unit") or "")
     return f"{words} (n = {result['n']})" if result.get("std") else words

@@ -139,7 +139,7 @@ for cell in cells:
     if cell["cell_type"] == "code":
         exec("".join(cell["source"]), space)
         space.update(budget="smoke", data="standin", seeds=1)
-print("FINISHED", sorted(space["page"].results))
+print("FINISHED", sorted(space["page"].published))
 """
 
 

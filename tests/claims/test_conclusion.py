@@ -25,7 +25,7 @@ def study_c(monkeypatch):
 def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
     found, sure, picture, caption = shown(conclusion.conclude, study_c, "C", "And a sentence.")
     assert found["text/markdown"].startswith("**Found.** Of ") and found["text/markdown"].endswith("And a sentence.")
-    frame = ledger.page_ledger("C", study_c.results)
+    frame = ledger.page_ledger("C", study_c.published)
     tested = frame[frame["kind"].isin(["number", "order"]) & (frame["n"] > 0)]
     whole = (tested["share"] == 1).sum()
     assert f"**How sure.** {whole} of {len(tested)} numbers and orders stand" in sure["text/markdown"]
@@ -34,7 +34,7 @@ def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
 
 
 def test_the_picture_holds_every_printed_test_accuracy_and_marks_what_is_shortened(study_c):
-    lines = conclusion.accuracies(ledger.page_ledger("C", study_c.results))
+    lines = conclusion.accuracies(ledger.page_ledger("C", study_c.published))
     printed = [claims.printed(f"C{n}.test_accuracy") for n in (1, 2, 3)]
     assert set(printed) <= set(lines["low"])
     short = lines[lines["label"].str.contains("trained")]

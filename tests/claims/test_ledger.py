@@ -125,11 +125,11 @@ def test_pages_and_summary_count_alike(everywhere):
 def test_the_page_says_and_publishes_these_counts(everywhere, shown):
     report, mine, frame = everywhere[1]["study_a"]
     here = page.Page("study_a_sgd_sweep", {"budget": "full"}, {})
-    here.results |= mine
+    here.published |= mine
     [said] = shown(ledger.tell_result, here, report, "More.")
     found = ledger.count(frame)
     for name in ("claims", "reproduced", "not_reproduced", "inconclusive", "inconsistent", "expected_false"):
-        assert here.results[f"verdicts.{name}"]["value"] == found[name]
+        assert here.published[f"verdicts.{name}"]["value"] == found[name]
     assert f"Of {found['claims']} claims, {found['reproduced']} are reproduced" in said["text/markdown"]
     assert said["text/markdown"].endswith("More.")
 
@@ -247,6 +247,6 @@ def test_nothing_shortened_stands_in_an_opening(shown):
     whole, short = "Row 3: {a3.test_accuracy:.2f}.", "Row 4: {a4.test_accuracy:.2f}, {a4.test_accuracy.n} seeds."
     [said] = shown(ledger.tell_result, a_page, "A", whole, short)
     assert said["text/markdown"].endswith("Row 3: 0.83. What shortened trainings found stands further down, not here.")
-    assert "0.7" not in said["text/markdown"] and a_page.results["verdicts.not_reproduced"]["value"] == 0
+    assert "0.7" not in said["text/markdown"] and a_page.published["verdicts.not_reproduced"]["value"] == 0
     [said] = shown(ledger.tell_result, a_page, "A", "{a4.test_accuracy.n} seeds beside {a3.test_accuracy}.")
     assert "seeds beside" not in said["text/markdown"]

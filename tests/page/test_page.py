@@ -186,7 +186,7 @@ def test_papermill_may_tell_its_paths(tmp_path, monkeypatch):
 def test_a_parameter_overwrites_nothing_of_the_page(name):
     own = page.Page("tiny", {"budget": "smoke", name: 3}, {})
     own.publish("a", 1)
-    assert own.results["a"]["value"] == 1 and own.parameters[name] == 3
+    assert own.published["a"]["value"] == 1 and own.parameters[name] == 3
     assert own.fill("{a}") == "1" and own.notebook == "tiny" and own.changed == {} and callable(own.table)
 
 
@@ -240,16 +240,16 @@ def test_papermill_alone_gives_and_checks_parameters(tmp_path):
 
 def test_publish_keeps_mean_deviation_and_what_was_not_finite(a_page):
     a_page.publish("accuracy", [0.8, 0.9, 0.85], seeds=[0, 1, 2], unit="share")
-    found = a_page.results["accuracy"]
+    found = a_page.published["accuracy"]
     assert found["value"] == pytest.approx(statistics.mean([0.8, 0.9, 0.85]))
     assert found["std"] == pytest.approx(statistics.stdev([0.8, 0.9, 0.85]))
     assert (found["n"], found["seeds"], found["unit"]) == (3, [0, 1, 2], "share")
     a_page.publish("loss", [1.0, math.nan, math.inf])
-    found = a_page.results["loss"]
+    found = a_page.published["loss"]
     assert (found["value"], found["std"], found["n"]) == (1.0, None, 1)
     assert found["values"] == [1.0, None, None]
     a_page.publish("nothing", math.nan)
-    assert a_page.results["nothing"]["value"] is None
+    assert a_page.published["nothing"]["value"] is None
     with pytest.raises(CourseworkError, match="seeds"):
         a_page.publish("a", 1, seed=[0])
 
@@ -259,10 +259,10 @@ def test_publish_trials_makes_keys_of_one_row(a_page):
     status = ["ok", "diverged", "failed"]
     frame = pd.DataFrame({**columns, "status": status, "share": 0.5, "test_accuracy": [0.8, 0.1, None]})
     a_page.publish_trials("a1", frame)
-    assert set(a_page.results) == {"a1.test_accuracy", "a1.seconds", "a1.diverged"}
-    found = a_page.results["a1.test_accuracy"]
+    assert set(a_page.published) == {"a1.test_accuracy", "a1.seconds", "a1.diverged"}
+    found = a_page.published["a1.test_accuracy"]
     assert (found["values"], found["share"], found["records"]) == ([0.8, 0.1], 0.5, ["k0", "k1"])
-    assert a_page.results["a1.diverged"]["values"] == [0, 1]
+    assert a_page.published["a1.diverged"]["values"] == [0, 1]
     assert a_page.fill("{a1.diverged.sum} of {a1.diverged.n} diverged").startswith("1† of 2 diverged (†: shortened")
     with pytest.raises(CourseworkError, match="validation_accuracy"):
         a_page.publish_trials("a1", frame, ["validation_accuracy"])
@@ -351,6 +351,22 @@ def test_a_figure_travels_with_alt_text_and_data(a_page, shell):
     assert role == {"coursework": {"role": "caption"}}
 
 
+def test_source_is_shown_as_it_stands_in_its_file(a_page, shell):
+    [(data, _)] = displayed(a_page.source, markup.read_number, page.Page.finish)[:1]
+    words, _, code = data["text/markdown"].partition("```python\n")
+    assert words == "From `helpers/page/markup.py`:\n\n"
+    assert code.removesuffix("\n```") in (CHECKOUT / "helpers/page/markup.py").read_text()
+    shown = displayed(a_page.source, page.Page.finish, page.Page.say)
+    [code] = [data["text/markdown"] for data, _ in shown]  # of one file: one block
+    assert '\ndef finish(self) -> None:\n    """' in code and "\n\n\ndef say(" in code
+
+
+def test_source_of_a_cell_is_shown(a_page, shell):
+    shell.run_cell("def twice(x):\n    return 2 * x")
+    [(data, _)] = displayed(a_page.source, shell.user_ns["twice"])
+    assert data["text/markdown"] == "From this notebook:\n\n```python\ndef twice(x):\n    return 2 * x\n```"
+
+
 def test_finish_hands_over_what_was_published(a_page, shell):
     with pytest.raises(CourseworkError, match="nothing published"):
         a_page.finish()
@@ -367,3 +383,18 @@ def test_finish_hands_over_what_was_published(a_page, shell):
     assert bundle["results"]["test_accuracy"]["value"] is None
     assert bundle["predictions"]["n"] == 3
     assert len(bundle["predictions"]["predicted"]) == 1
+
+
+def test_results_of_one_row_and_of_several_are_published_as_they_are_read(a_page):
+    columns = {"seed": [0, 1], "key": ["k0", "k1"], "status": ["ok", "ok"], "share": 1.0, "test_accuracy": [0.8, 0.9]}
+    frame = pd.DataFrame({"row": "ours", **columns})
+    ours = a_page.results(frame)
+    assert a_page.published == {}
+    assert a_page.fill(f"It reaches {ours.test_accuracy}.") == "It reaches 0.8500 ± 0.0707."
+    found = a_page.published["test_accuracy"]
+    assert (found["values"], found["records"], found["seeds"]) == ([0.8, 0.9], ["k0", "k1"], [0, 1])
+    rows = a_page.results(pd.concat([frame, frame.assign(row="plain", test_accuracy=0.7, share=0.5)]))
+    a_page.publish("gain", rows.ours.test_accuracy - rows.plain.test_accuracy)
+    assert {"ours.test_accuracy", "plain.test_accuracy", "gain"} <= set(a_page.published)
+    assert a_page.published["gain"]["values"] == pytest.approx([0.1, 0.2]) and a_page.published["gain"]["share"] == 0.5
+    assert "†" in a_page.fill(f"{rows.plain.test_accuracy}") and "†" not in a_page.fill(f"{rows.ours.test_accuracy}")

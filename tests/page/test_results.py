@@ -1,5 +1,6 @@
 """Results as objects: how they print, what arithmetic does to seeds and shares, and what a sentence refuses."""
 
+import re
 import statistics
 
 import pandas as pd
@@ -26,9 +27,18 @@ def words(text):
         (result(0.88, 0.90), "0.8900 ± 0.0141"),
         (result(17, name="best_epoch"), "17"),
         (result(12, 17, name="best_epoch"), "14.5 ± 3.5"),
-        (result(0.31234, name="train_loss"), "0.312"),
+        (result(0.31234, name="train_loss"), "0.3123"),
         (result(786.5817491999996, name="seconds"), "787 s"),
         (result(11785.92, name="examples_per_second"), "11,786 images/s"),
+        (result(11785.92, 11790.1, name="train_loss"), "11,788 ± 3"),
+        (result(1000, name="x"), "1,000"),
+        (result(1234.56, name="x"), "1,235"),
+        (result(0.0000123456, name="train_loss"), "1.235 × 10⁻⁵"),
+        (result(0.01111, name="block.share"), "1.11 %"),
+        (result(0.1, 0.2, name="saturated_share"), "15 ± 7.1 %"),
+        (result(0.8874, name="interval.low"), "0.8874"),
+        (result(1.43, name="ladder.gain"), "1.43"),
+        (result(0.75, name="worst_class.F1"), "0.7500"),
         (result(True, name="diverged"), "yes"),
         (result(False, name="diverged"), "no"),
         (result(True, False, True, name="diverged"), "2 of 3"),
@@ -37,6 +47,12 @@ def words(text):
 )
 def test_a_quantity_is_written_as_people_read_it(quantity, written):
     assert words(f"{quantity}") == words(str(quantity)) == written
+
+
+def test_a_cell_is_written_by_the_heading_of_its_column():
+    frame = pd.DataFrame({"row": ["a"], "test accuracy": [0.9], "seconds": [786.5817491999996], "share": [0.01111]})
+    assert re.findall(r"<td>([^<]*)</td>", markup.table(frame, "T")) == ["0.9000", "787", "1.11 %"]
+    assert markup.number(float("inf")) == "∞" and markup.number(0.5, "%") == "50.0 %" and markup.number(None) == "–"
 
 
 def test_a_form_decides_and_n_counts_seeds_with_a_value():

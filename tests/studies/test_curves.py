@@ -45,7 +45,7 @@ def test_a_curve_that_never_settles_has_no_stable_epoch_and_its_page_says_so():
     own = page.Page("tiny", {"budget": "smoke"}, {})
     frame = frame.assign(status="ok", seed=0, key="k", share=1.0, seconds=1.0)
     own.publish_trials("row", frame, ["stable_epoch"])
-    assert own.results["row.stable_epoch"]["value"] is None and own.fill("{row.stable_epoch}") == "–"
+    assert own.published["row.stable_epoch"]["value"] is None and own.fill("{row.stable_epoch}") == "–"
 
 
 def test_a_cut_on_a_plateau():

@@ -17,11 +17,14 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.ansi import strip_ansi
 from PIL import Image
 
+from helpers import base
 from helpers.base import CourseworkError, write_atomically
 from helpers.page.page import BUNDLE
 from helpers.report.export.facts import COMPLETE, banners, facts, provenance_rows, result_rows
-from helpers.report.export.pieces import Prose, stream_text
+from helpers.report.export.folds import fold_words
+from helpers.report.export.pieces import Prose, stream_text, with_references
 from helpers.report.export.seal import gate, seal
+from helpers.report.readback import neighbours
 
 TEMPLATES = Path(__file__).parent
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
@@ -47,13 +50,21 @@ def page_html(nb, state: dict, folder: Path) -> str:
     bundle = results_of(nb)
     if state.get("status") == "complete" and not bundle.get("results"):
         raise CourseworkError(f"{name}: published no results; call page.publish and end with page.finish()")
+    source = _source(nb)
     prose = Prose(name, str(folder))
     parts = list(_parts(nb, name, prose, strict=state.get("status") == "complete"))
+    there = {f"table-{number + 1}" for number in range(prose.tables.count)}
+    there |= {f"figure-{part['number']}" for part in parts if part["kind"] == "figure"}
+    for part in parts:
+        if part["kind"] == "prose":
+            part["html"] = with_references(part["html"], there)
     page = {
         "notebook": name,
         "title": state.get("title") or name,
         "good": state.get("status") in COMPLETE,
         "parts": parts,
+        "neighbours": [(word, page, title_of(page)) for word, page in neighbours(name)],
+        "source": source,
         "facts": facts(state),
         "banners": banners(state, bundle),
         "heading": prose.headings.title,
@@ -72,6 +83,28 @@ def page_html(nb, state: dict, folder: Path) -> str:
     if size > LARGE:
         warnings.warn(f"{name}.html is {size / 1e6:.1f} MB: fewer or smaller figures read better", stacklevel=2)
     return text
+
+
+def title_of(page: str) -> str:
+    """The first heading of a notebook by its name, without markup; the name where it has none."""
+    nb = nbformat.read(base.NOTEBOOKS / f"{page}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^# +(.+)$", text, re.MULTILINE)
+    return re.sub(r"[*`]", "", heading[1]) if heading else page
+
+
+def _source(nb):
+    """The notebook as it ran, without its outputs, as a data URI."""
+    cells = []
+    for cell in nb.cells:
+        tags = cell.metadata.get("tags", [])
+        if any(tag.startswith("papermill-error") for tag in tags):
+            continue
+        empty = {"outputs": [], "execution_count": None} if cell.cell_type == "code" else {}
+        cells.append({**cell, **empty, "metadata": {"tags": tags} if tags else {}})
+    kernel = {name: nb.metadata[name] for name in ("kernelspec", "language_info") if name in nb.metadata}
+    text = nbformat.writes(nbformat.from_dict({**nb, "cells": cells, "metadata": kernel}))
+    return f"data:application/x-ipynb+json;base64,{b64encode(text.encode()).decode()}"
 
 
 def results_of(nb) -> dict:
@@ -101,9 +134,12 @@ def _parts(nb, name, prose, strict):
             while opening:
                 yield from _output(opening.pop(0), f"{name}: the opening", counts, prose, strict)
             lines = cell.source.strip().split("\n")
-            yield _labelled("code", lines[0], counts, source=cell.source.strip(), first=lines[0], lines=len(lines))
-            for output in cell.outputs if "opening" not in tags else ():
-                yield from _output(output, f"{name}: code cell {counts['code']}", counts, prose, strict)
+            part = _labelled("code", lines[0], counts, source=cell.source.strip(), lines=len(lines))
+            shown = cell.outputs if "opening" not in tags else ()
+            where = f"{name}: code cell {part['number']}"
+            outputs = [each for output in shown for each in _output(output, where, counts, prose, strict)]
+            yield {**part, "says": fold_words(cell.source, tags, outputs), "unfolded": "unfolded" in tags}
+            yield from outputs
 
 
 def _labelled(kind, words, counts, **part):

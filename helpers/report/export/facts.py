@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from helpers.base import to_json
+from helpers.page.markup import number
 from helpers.page.page import BANNER
-from helpers.report import check
 
 COMPLETE = ("complete", "complete, no results")  # a run that came to its end; the second of a notebook without a page
 
@@ -77,7 +77,7 @@ def banners(state: dict, bundle: dict) -> list[str]:
         count, total, what = len(short), len(shares), "published results come from"
         if "claims.shortened" in bundle["results"]:  # a page that counts claims says it of them, in one number
             counts = (bundle["results"][f"claims.{name}"]["value"] for name in ("shortened", "claims"))
-            count, total = map(check.shown, counts)
+            count, total = map(number, counts)
             what = "claims rest on"
         lines.append(
             f"Reduced budget ({state.get('budget')}): {count} of {total} {what} shortened trainings, the shortest with "
@@ -87,7 +87,7 @@ def banners(state: dict, bundle: dict) -> list[str]:
 
 
 def result_rows(bundle: dict):
-    """The rows of the table of results: dicts of key, value, std, n, unit, note, all but n as text."""
+    """The rows of the table of results: dicts of key, value (with ± its deviation and its unit), n and note."""
     for key, result in sorted(bundle.get("results", {}).items()):
         diverged = (result.get("statuses") or []).count("diverged")
         share = result.get("share", 1.0)
@@ -95,13 +95,8 @@ def result_rows(bundle: dict):
         notes = [f"{budget} budget"] * (budget not in (None, bundle.get("budget")))
         notes += [_share(share)] * (share is not None and share < 1)
         notes += [f"{diverged} of {len(result['statuses'])} diverged"] * bool(diverged)
-        std = result.get("std")
-        unit = result.get("unit") or ""
-        std = "–" if std is None else f"{std:.2g}"
-        note = ", ".join(notes)
-        value = check.shown(result["value"])
-        n = result.get("n", 1)
-        yield {"key": key, "value": value, "std": std, "n": n, "unit": unit, "note": note}
+        value = number(result["value"], std=result.get("std"), name=key, unit=result.get("unit") or "")
+        yield {"key": key, "value": value, "n": result.get("n", 1), "note": ", ".join(notes)}
 
 
 def _share(share):
@@ -115,14 +110,21 @@ def provenance_rows(state: dict):
         for item in value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]:
             if isinstance(item, dict):
                 for inner, content in item.items():
-                    yield f"{name}, {inner}".replace("_", " "), _words(content)
+                    yield f"{name}, {PLAIN.get(inner, inner)}".replace("_", " "), _words(content, inner)
             elif item is not None:
-                yield name.replace("_", " "), _words(item)
+                yield PLAIN.get(name, name).replace("_", " "), _words(item, name)
 
 
-def _words(value):
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+# Names of provenance, said plainly.
+PLAIN = {
+    "dirty": "changed files", "standin": "stand-in", "helpers": "helpers, hash", "lock": "lock file, hash",
+    "notebook": "notebook, hash",
+}  # fmt: skip
+
+
+def _words(value, name=""):
+    if value is None or isinstance(value, (bool, float)):
+        return number(value, name=name)
     if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
         return ", ".join(map(str, value))
     return value if isinstance(value, str) else to_json(value)

@@ -12,6 +12,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from helpers.base import CourseworkError
 
 FIRST, LAST, WIDEST = 30, 10, 2000  # lines kept of a long printout, characters of a long line
+PHONE = 44  # characters that stand beside each other on a phone; a wider table is stacked there
 SENTENCE = 30  # characters of a cell that makes its column a wide one on a narrow screen
 PROGRESS = r"\d+%\||\d+(\.\d+)?\s?(it/s|s/it)"
 NUMBER = r"[-−+<>~±×%\s\d.,]*\d[-−+±×%\s\d.,e]*"
@@ -36,12 +37,13 @@ class Headings:
         stem = re.sub(r"[^a-z0-9]+", "-", plain.encode("ascii", "ignore").decode().lower()).strip("-") or "section"
         slug = stem
         count = 1
-        while slug in self._taken:
+        while slug in self._taken or re.fullmatch(r"(figure|table|fold)-\d+", slug):  # those are others' ids
             count += 1
             slug = f"{stem}-{count}"
         self._taken.add(slug)
+        linked = html if "<a" in html else f'<a href="#{slug}">{html}</a>'  # its address, to copy
         self.entries.append({"level": level, "slug": slug, "html": re.sub(r"</?a\b[^>]*>", "", html)})
-        return f'<h{level} id="{slug}">{html}</h{level}>\n'
+        return f'<h{level} id="{slug}">{linked}</h{level}>\n'
 
 
 class _Renderer(IPythonRenderer):
@@ -95,6 +97,7 @@ class Tables:
         for table in soup("table"):
             self.count += 1
             _clean(table)
+            _stack(table)
             _label(soup, table, self.count)
         return re.sub(r"(</tr>|<tbody>|</thead>)(?!\n)", r"\1\n", str(soup))
 
@@ -124,6 +127,27 @@ def _clean(table):
             cell["scope"] = "col" if cell.find_parent("thead") else "row"
 
 
+def _stack(table):
+    """Mark a table that is too wide for a phone; its cells carry their heading, which stands before them there."""
+    head, *rows = [row(["td", "th"], recursive=False) for row in table("tr")] or [[]]
+    if not table.thead or len(table.thead("tr")) != 1 or {len(row) for row in rows} - {len(head)}:
+        return
+    widths = [max(_width(cell) for cell in column) for column in zip(head, *rows)]
+    if sum(widths) + 2 * len(widths) <= PHONE:
+        return
+    table["class"] = [*table.get("class", []), "stack"]
+    for row in rows:
+        for name, cell in zip(head, row):
+            words = " ".join(name.text.split())
+            if cell.name == "td" and words:
+                cell["data-label"] = words
+
+
+def _width(cell):
+    """Characters of a cell's longest line; text wraps."""
+    return min(len(cell.text.strip()), SENTENCE if "num" not in cell.get("class", []) else 99)
+
+
 def _label(soup, table, number):
     """A caption that begins with the table's number, and the region that scrolls."""
     caption = table.caption or soup.new_tag("caption")
@@ -132,7 +156,13 @@ def _label(soup, table, number):
     caption.insert(0, mark, " ")
     table.insert(0, caption)
     wide = " wide" * any(len(row(["td", "th"])) > 8 for row in table("tr"))
-    region = {"class": "table" + wide, "role": "region", "tabindex": "0", "aria-label": caption.get_text().strip()}
+    region = {
+        "class": "table" + wide,
+        "id": f"table-{number}",
+        "role": "region",
+        "tabindex": "0",
+        "aria-label": caption.get_text().strip(),
+    }
     table.wrap(soup.new_tag("div", attrs=region))
 
 
@@ -149,6 +179,22 @@ class Prose:
         """`text` with formulas, headings and tables set. Raises CourseworkError on TeX that MathML lacks."""
         renderer = _Renderer(self.headings, self._where, self._folder)
         return self.tables.mend(MarkdownWithMath(renderer=renderer).render(text))
+
+
+def with_references(html: str, there: set[str]) -> str:
+    """`html` with links on "Figure 3" and "Table 2", as far as the page has them (`there`: figure-3, table-2).
+
+    Those of a report ("Table 2 of report A") stay words.
+    """
+
+    def link(match):
+        target = f"{match[1].lower()}-{match[2]}"
+        return f'<a href="#{target}">{match[0]}</a>' if target in there else match[0]
+
+    pieces = re.split(r"(<(?:a|code|pre|math|h\d)\b.*?</(?:a|code|pre|math|h\d)>|<[^>]*>)", html, flags=re.DOTALL)
+    named = r"\b([Ff]igure|[Tt]able) (\d+)\b(?! (of|in) (the )?[Rr]eport)"
+    pieces[::2] = [re.sub(named, link, piece) for piece in pieces[::2]]
+    return "".join(pieces)
 
 
 def stream_text(text: str, stderr: bool = False) -> str:
