@@ -258,16 +258,16 @@ def row(path, pages, seal):
     lacking = [f"task{n}" for n in range(1, TASKS + 1) if path not in pages and f"task{n}_" not in "+".join(there)]
     lacking += sorted(name for name in listed - there if name[:5] not in lacking)
     complete = {run["status"].replace(", no results", "") for run in runs} == {"complete"} and not lacking
-    accuracies = [f"{page['accuracy']:.4f}" for page in examined if page["accuracy"] is not None]
+    last = ["", *(f"{page['accuracy']:.4f}" for page in examined if page["accuracy"] is not None)][-1]  # of task 5
+    standin = "yes" if any(run["standin"] for run in runs) else "no"
     notes = [verdict(name, page)[0] for name, page in pages.items() if "run" not in page]
     several = {name: "+".join(sorted({run[name] for run in runs} - {""})) for name in ("author", "budget", "commit")}
     cells = {
         "file": path, "author": several["author"],
         "complete": "yes" if complete and not any("problem" in page for page in pages.values()) else "no",
         "missing": "+".join(lacking), "budget": several["budget"], "commit": several["commit"], "sha256": seal,
-        "stand_in": "yes" if any(run["standin"] for run in runs) else "no", "untouched": "no" if spoilt(pages) else "yes",
+        "stand_in": standin, "untouched": "no" if spoilt(pages) else "yes", "recomputed_accuracy": last,
         "changed": "+".join(page["run"]["notebook"] for page in examined if page["changed"]),
-        "recomputed_accuracy": (accuracies or [""])[-1],  # tasks come last in a zip, task 5 at its end
         "problem": "; ".join(notes + [words for page in examined for words in page["refuted"]]),
     }  # fmt: skip
     # What begins as a formula does is none in a spreadsheet.

@@ -4,8 +4,10 @@ import ast
 import base64
 import csv
 import gzip
+import hashlib
 import io
 import json
+import os
 import random
 import re
 import subprocess
@@ -18,6 +20,7 @@ import pytest
 import sample_page
 
 from helpers.base import data_folder, pack_labels
+from helpers.page.markup import number
 from helpers.report import check
 from helpers.report.export.seal import seal
 
@@ -88,7 +91,7 @@ def test_it_runs_alone_on_python_39(page, tmp_path):
     ('data-key="train_loss"', 'data-key="train_los5"', "the table of results"),
     ("<dd>standard</dd>", "<dd>full</dd>", "the header, line"),
     ("2.13.0</td>", "2.14.0</td>", "the provenance, line"),
-    ("--paper: #fcfbf8", "--paper: #000000", "the head of the page, line"),
+    ("--paper: light-dark(#fcfbf8", "--paper: light-dark(#000000", "the head of the page, line"),
     ('<a href="#curves">Curves', '<a href="#curves">Bends', "the table of contents, line"),
 ])  # fmt: skip
 def test_it_says_where(page, tmp_path, capsys, old, new, where):
@@ -155,7 +158,7 @@ def test_a_rebuilt_page_is_refuted_by_its_own_predictions(page, tmp_path, capsys
     code, words = said(capsys, copy)
     assert code == 1
     assert "REFUTED: test_accuracy is given as 0.95, its packed predictions give 0.9" in words
-    assert "REFUTED: the table of results prints 0.90583 for test_accuracy, the results say 0.95" in words
+    assert "REFUTED: the table of results prints 0.9058 ± 0.0101 for test_accuracy, the results say 0.95" in words
     assert "CHANGED" not in words
 
 
@@ -230,30 +233,104 @@ def hand_in(folder, name, **pages):
     return path
 
 
-def test_one_line_for_each_hand_in(page, tmp_path, capsys):
-    good = page.read_bytes()
-    task5 = sample_page.page(tmp_path, "task5_final_accuracy").read_bytes()
-    bad = good.replace(b"over-fitted", b"under-fitted")
-    failed = sample_page.page(tmp_path, "task1", status="failed", budget="smoke", data={"standin": True}).read_bytes()
-    hand_in(tmp_path, "a.zip", task4=good, task5=task5)
-    hand_in(tmp_path, "b.zip", task4=bad)
-    hand_in(tmp_path, "c.zip", task1=failed, task4=good)
-    hand_in(tmp_path, "d.zip")
-    (tmp_path / "e.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:-4000])
-    damaged = bytearray((tmp_path / "a.zip").read_bytes())
-    damaged[1000:1020] = bytes(20)
-    (tmp_path / "f.zip").write_bytes(damaged)
-    code, words = said(capsys, *sorted(tmp_path.glob("?.zip")), "--csv")
-    assert words.splitlines()[0] == "file,complete,budget,stand_in,untouched,test_accuracy,commit,problem"
-    rows = [[Path(row.pop("file")).name, *row.values()] for row in csv.DictReader(io.StringIO(words))]
+COLUMNS = "file,author,complete,missing,budget,commit,sha256,stand_in,untouched,recomputed_accuracy,changed,problem"
+TASKS = ("task1_data_loaders", "task2_model", "task3_loss_and_optimizer", "task4_training", "task5_final_accuracy")
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
+    """The five pages of a hand-in, as bytes by name."""
+    folder = tmp_path_factory.mktemp("tasks")
+    return {name: sample_page.page(folder, name).read_bytes() for name in TASKS}
+
+
+def lines(capsys, *paths):
+    """(exit code, {file name: its cells})."""
+    code, words = said(capsys, *paths, "--csv")
+    assert words.splitlines()[0] == COLUMNS
+    return code, {Path(cells["file"]).name: cells for cells in csv.DictReader(io.StringIO(words))}
+
+
+def test_one_line_for_each_hand_in(tasks, tmp_path, capsys):
+    good = hand_in(tmp_path, "a.zip", **tasks)
+    bad = tasks["task4_training"].replace(b"over-fitted", b"under-fitted")
+    hand_in(tmp_path, "b.zip", **{**tasks, "task4_training": bad})
+    failed = sample_page.page(tmp_path, TASKS[0], status="failed", budget="smoke", data={"standin": True}, author="B")
+    hand_in(tmp_path, "c.zip", **{**tasks, TASKS[0]: failed.read_bytes()})
+    code, found = lines(capsys, *sorted(tmp_path.glob("?.zip")))
     accuracy = f"{np.mean(sample_page.predictions()[2]):.4f}"
-    assert rows[0] == ["a.zip", "yes", "standard", "no", "yes", accuracy, "0123456789ab-dirty", ""]
-    assert rows[1][:5] == ["b.zip", "yes", "standard", "no", "no"]
-    assert rows[2][:5] == ["c.zip", "no", "smoke+standard", "yes", "yes"]
-    assert [row[4] for row in rows[3:]] == ["no"] * 3
-    assert all(row[-1] for row in rows[3:])
+    assert list(found["a.zip"].values())[1:] == [
+        "A. Student", "yes", "", "standard", "0123456789ab-dirty", hashlib.sha256(good.read_bytes()).hexdigest(),
+        "no", "yes", accuracy, "", "",
+    ]  # fmt: skip
+    assert [found["b.zip"][name] for name in ("complete", "untouched", "changed")] == ["yes", "no", "task4_training"]
+    asked = ("author", "complete", "budget", "stand_in")
+    assert [found["c.zip"][name] for name in asked] == ["A. Student+B", "no", "smoke+standard", "yes"]
     assert code == 1
-    assert check.main([str(tmp_path / "a.zip"), "--csv"]) == 0
+    assert check.main([str(good), "--csv"]) == 0
+
+
+def test_a_hand_in_that_lacks_pages_is_not_complete(tasks, tmp_path, capsys):
+    without = {name: data for name, data in tasks.items() if "task3" not in name}
+    hand_in(tmp_path, "three.zip", **without)
+    seal_of = check.examine(tasks[TASKS[0]])["seal"]
+    index = sealed_index(tmp_path / "in", {f"{TASKS[0]}.html": seal_of, "study_a.html": "0" * 64}).read_bytes()
+    hand_in(tmp_path, "study.zip", index=index, **tasks)
+    plain = sample_page.page(tmp_path, TASKS[1], status="complete, no results").read_bytes()
+    hand_in(tmp_path, "plain.zip", **{**tasks, TASKS[1]: plain})
+    _, found = lines(capsys, *sorted(tmp_path.glob("*.zip")))
+    answers = {name: (cells["complete"], cells["missing"]) for name, cells in found.items()}
+    assert answers == {"three.zip": ("no", "task3"), "study.zip": ("no", "study_a"), "plain.zip": ("yes", "")}
+
+
+def test_archives_that_cannot_be_read_say_so(tasks, tmp_path, capsys):
+    whole = hand_in(tmp_path, "whole.zip", **tasks).read_bytes()
+    hand_in(tmp_path, "none.zip")
+    (tmp_path / "cut.zip").write_bytes(whole[:-4000])
+    (tmp_path / "spoilt.zip").write_bytes(whole[:1000] + bytes(20) + whole[1020:])
+    (tmp_path / "page.zip").write_bytes(tasks[TASKS[0]])
+    (tmp_path / "rar.ZIP").write_bytes(b"Rar!\x1a\x07\x01\x00" + bytes(99))
+    code, found = lines(capsys, *sorted(tmp_path.glob("*.[zZ]*")))
+    assert code == 1
+    wrong = {name: cells for name, cells in found.items() if name != "whole.zip"}
+    assert len(wrong) == 5 and all(
+        c["problem"] and (c["complete"], c["untouched"]) == ("no", "no") for c in wrong.values()
+    )
+    for name in ("page.zip", "rar.ZIP", "cut.zip"):
+        assert "not a zip archive, or only a part of one" in found[name]["problem"]
+
+
+@pytest.mark.parametrize("options", [[], ["--csv"]])
+def test_a_reader_who_has_read_enough_is_no_error(page, options):
+    """As `python3 check.py ... | head -1`: the pipe closes while there is more to print."""
+    command = [sys.executable, str(FILE), str(page), *options]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "printed", "right"),
+    [
+        (0.905833, "0.9058 ± 0.0101", True), (0.905833, "0.9059", False), (0.905833, "0.91", True),
+        (0.51, "1", False), (11785.92, "11,786 images/s", True), (11785.92, "11,787 images/s", False),
+        (0.0111, "1.11 %", True), (0.0111, "1.2 %", False), (2.5e-7, "2.5 × 10⁻⁷", True), (2.5e-7, "2.5 × 10⁻⁶", False),
+        (None, "–", True), (None, "0.5", False), (-0.0123, "-0.0123", True), (0.0123, "-0.0123", False),
+        (12.0, "12", True), (12.0, "13", False), (786.5817491999996, "787 s", True), (786.58, "797 s", False),
+    ],
+)  # fmt: skip
+def test_a_printed_number_is_the_value_rounded(value, printed, right):
+    assert check.prints(printed, value) == right
+
+
+def test_what_pages_print_passes_for_what_it_is():
+    """Every way in which a page writes a number is read as that number."""
+    draw = np.random.default_rng(0)
+    for name in ("test_accuracy", "seconds", "block.share", "train_loss", "parameters"):
+        for value in [*draw.uniform(-1, 1, 200), *(10.0 ** draw.uniform(-9, 9, 200)), 0.0, 1.0, 60000.0]:
+            assert check.prints(number(value, name=name, std=abs(value) / 7, unit="s"), value), (name, value)
 
 
 def test_a_page_exchanged_for_another_export_is_refuted(page, tmp_path, capsys):
@@ -329,7 +406,7 @@ def test_what_macos_adds_and_a_foreign_page_change_nothing(page, tmp_path, capsy
     assert "._" not in words
     _, table = said(capsys, path, "--csv")
     [cells] = csv.DictReader(io.StringIO(table))
-    assert (cells["complete"], cells["untouched"]) == ("yes", "yes")
+    assert (cells["missing"], cells["untouched"]) == ("task1+task2+task3+task5", "yes")
     assert "reports/notes.html: left out" in cells["problem"]
 
 

@@ -131,13 +131,77 @@ def test_latex_environments_and_outputs(tmp_path):
     assert [m.annotation.text[:7] for m in page("math")] == ["\\begin{", "W^T x"]
 
 
-def test_code_is_folded_under_its_first_line(soup):
+def test_code_is_folded_under_words(soup):
     folds = soup(class_="code")
-    assert [fold.name for fold in folds] == ["details", "details", "div", "details", "div", "div"]
-    assert folds[1].summary.code.text == "# The coursework's network, trained on 54,000 images."
-    assert "9 lines" in folds[1].summary.text
+    assert [fold.label.text for fold in folds] == [
+        "Code: the parameters · 4 lines",
+        "Code: The coursework's network, trained on 54,000 images · 9 lines",
+        "Code of figure 1 · 1 line",
+        "Code of tables 2 and 3 · 2 lines",
+        "Code of the text below · 1 line",
+        "Code: the page ends, its results are handed over · 1 line",
+    ]
+    assert all(fold.input["id"] == fold.label["for"] and not fold.input.get("checked") for fold in folds)
     assert "optimiser = torch.optim.SGD" in folds[1].pre.text
     assert folds[1].pre.find(class_="k")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import a\nfrom b import c", "Code: imports"),
+        ("import helpers as mu\npage = mu.begin('x', globals())", "Code: the page begins, its parameters are checked"),
+        ("def first_labels(x):\n    return x\n\nclass _Net:\n    pass", "Code: defines first labels and Net"),
+        ("x = 1\ny = 2", "Code"),
+    ],
+)
+def test_a_fold_without_outputs_says_what_its_code_does(tmp_path, source, says):
+    assert export(tmp_path, code(source=source)).find(class_="code").label.text.partition(" · ")[0] == says
+
+
+def test_a_cell_tagged_unfolded_is_open(tmp_path):
+    cell = code(source="x = 1")
+    cell.metadata["tags"] = ["unfolded"]
+    assert export(tmp_path, cell).find(id="fold-1").has_attr("checked")
+
+
+def test_pages_lead_to_their_neighbours(soup, tmp_path):
+    beside = [[(a["href"], a.text) for a in line("a")] for line in soup(class_="beside")]
+    assert beside[0] == beside[1]
+    assert beside[0] == [
+        ("task3_loss_and_optimizer.html", "Task 3: loss and optimiser"),
+        ("task5_final_accuracy.html", "Task 5: the final accuracy"),
+    ]
+    alone = sample_page.page(tmp_path, "my_notebook").read_text(encoding="utf-8")
+    assert 'class="beside"' not in alone
+
+
+def test_the_notebook_travels_with_its_page(soup):
+    link = soup.find("a", download="task4_training.ipynb")
+    kind, _, data = link["href"].partition(",")
+    notebook = nbformat.reads(base64.b64decode(data).decode(), as_version=4)
+    nbformat.validate(notebook)
+    assert kind == "data:application/x-ipynb+json;base64"
+    assert [cell.source for cell in notebook.cells] == [cell.source for cell in sample_page.cells()]
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+
+
+def test_headings_figures_and_tables_can_be_linked_to(tmp_path):
+    said = "As figure 1 and Table 2 show, unlike Table 1 of report A, Figure 9 and `figure 1`."
+    page = export(tmp_path, markdown("## Curves of [A](a.html)\n## Curves"), *sample_page.cells()[3:8], markdown(said))
+    assert [(h.a["href"], h.text) for h in page.main("h2")[:2]] == [("a.html", "Curves of A"), ("#curves", "Curves")]
+    said = next(p for p in page.main("p") if p.text.startswith("As figure 1"))
+    assert [(a["href"], a.text) for a in said("a")] == [("#figure-1", "figure 1"), ("#table-2", "Table 2")]
+    assert all(page.find(id=a["href"][1:]) for a in said("a"))
+    assert page.figcaption.a["href"] == "#figure-1"
+
+
+def test_wide_tables_can_be_stacked_and_narrow_ones_stand(tmp_path):
+    claims = pd.DataFrame({"claim": ["A1"], "statement": ["a larger learning rate destroys it"], "verdict": ["not"]})
+    page = export(tmp_path, html(claims.to_html(index=False)), html(claims[["claim", "verdict"]].to_html(index=False)))
+    wide, narrow = page.main("table")[:2]
+    assert wide["class"] == ["stack"] and "class" not in narrow.attrs
+    assert [cell.get("data-label") for cell in wide.tbody(["td", "th"])] == ["claim", "statement", "verdict"]
 
 
 def test_long_printouts_are_cut_and_progress_is_gone(soup):
@@ -190,8 +254,8 @@ def test_long_data_is_cut_in_the_page_and_whole_in_its_link(tmp_path):
     figure = export(tmp_path, code(output)).figure
     assert len(figure.tbody("tr")) == 100
     assert figure.caption.text == "The first 100 of 250 rows"
-    assert figure.a["href"].count("%0A") == 251
-    assert figure.a["download"] == "task4_training-figure-1.csv"
+    assert figure.find("a", download=True)["href"].count("%0A") == 251
+    assert figure.find("a", download=True)["download"] == "task4_training-figure-1.csv"
     assert [th.get("class") for th in figure("th")] == [["num"], ["num"], None]
 
 
@@ -240,7 +304,7 @@ def test_tables_have_caption_scopes_and_numbers_to_the_right(soup):
     assert [t.caption.text.strip() for t in tables[:2]] == ["Table 1.", "All rows"]
     table = next(t for t in tables if "Accuracy by row" in t.caption.text)
     assert table.caption.text == "Table 2. Accuracy by row"
-    assert table.parent.attrs == {"class": ["table"], "role": "region", "tabindex": "0",
+    assert table.parent.attrs == {"class": ["table"], "id": "table-2", "role": "region", "tabindex": "0",
                                   "aria-label": "Table 2. Accuracy by row"}  # fmt: skip
     assert [th["scope"] for th in table("th")] == ["col"] * 4 + ["row"] * 3
     assert [cell.get("class") for cell in table.tr(True)] == [None, ["num"], ["num"], ["num"]]
@@ -293,9 +357,9 @@ def test_results_stand_in_the_page(text, soup):
     assert check.embedded(text, "results") == json.loads(json.dumps(bundle))
     rows = {row["data-key"]: [cell.text for cell in row("td")] for row in soup("tr", attrs={"data-key": True})}
     assert set(rows) == set(bundle["results"])
-    assert rows["seconds"] == ["185", "–", "1", "s", ""]
-    assert rows["train_loss"] == ["0.4213", "0.002", "3", "", "10 % of the full work"]
-    assert rows["high_rate.train_loss"] == ["–", "–", "0", "", "3 of 3 diverged"]
+    assert rows["seconds"] == ["185 s", "1", ""]
+    assert rows["train_loss"] == ["0.4213 ± 0.002", "3", "10 % of the full work"]
+    assert rows["high_rate.train_loss"] == ["–", "0", "3 of 3 diverged"]
 
 
 def test_json_cannot_break_out_of_its_element(tmp_path):
@@ -308,8 +372,8 @@ def test_json_cannot_break_out_of_its_element(tmp_path):
 def test_provenance_and_command(soup):
     rows = {row.th.text: row.td.text for row in soup.find("table", class_="provenance")("tr")}
     assert rows["git, commit"] == "0123456789abcdef0123456789abcdef01234567"
-    assert rows["git, dirty"] == "yes"
-    assert (rows["versions, torch"], rows["seeds"], rows["data, standin"]) == ("2.13.0", "0, 1, 2", "no")
+    assert rows["git, changed files"] == "yes"
+    assert (rows["versions, torch"], rows["seeds"], rows["data, stand-in"]) == ("2.13.0", "0, 1, 2", "no")
     assert soup.find("pre", class_="command").text == sample_page.STATE["command"]
 
 
