@@ -12,7 +12,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from helpers.base import CourseworkError
 
 FIRST, LAST, WIDEST = 30, 10, 2000  # lines kept of a long printout, characters of a long line
-PHONE, DESK = 44, 100  # characters beside each other on a phone, where a wider table is stacked, and on a desk
+PHONE, DESK = 40, 84  # characters beside each other on a phone, where a wider table is stacked, and on a desk
 SENTENCE = 30  # characters of a cell that makes its column a wide one on a narrow screen
 PROGRESS = r"\d+%\||\d+(\.\d+)?\s?(it/s|s/it)"
 NUMBER = r"[-−+<>~±×%\s\d.,]*\d[-−+±×%\s\d.,e]*"
