@@ -12,6 +12,7 @@ import pytest
 import sample_page
 from axe_playwright_python.sync_playwright import Axe
 from nbconvert import HTMLExporter
+from nbformat.v4 import new_markdown_cell
 from playwright.sync_api import sync_playwright
 
 from helpers.report import index
@@ -204,7 +205,8 @@ def test_landmarks_and_headings(chromium, file):
 
 def test_the_marking_sheet_of_five_tasks_is_one_page_to_print(chromium, tmp_path):
     for task in load_rubric()["tasks"]:
-        sample_page.page(tmp_path, task["page"])
+        headings = [new_markdown_cell(f"## Does question {n} of a long page get its answer?") for n in range(12)]
+        sample_page.page(tmp_path, task["page"], content=[*sample_page.cells(), *headings])
     with View(chromium, index.write_marking_sheet(tmp_path)) as view:
         assert violations(view.page) == []
         assert (view.requests, view.errors) == ([], [])

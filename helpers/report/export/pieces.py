@@ -12,7 +12,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from helpers.base import CourseworkError
 
 FIRST, LAST, WIDEST = 30, 10, 2000  # lines kept of a long printout, characters of a long line
-PHONE, DESK = 40, 84  # characters beside each other on a phone, where a wider table is stacked, and on a desk
+PHONE, DESK = 36, 84  # characters beside each other on a phone, where a wider table is stacked, and on a desk
 SENTENCE = 30  # characters of a cell that makes its column a wide one on a narrow screen
 PROGRESS = r"\d+%\||\d+(\.\d+)?\s?(it/s|s/it)"
 NUMBER = r"[-−+<>~±×%\s\d.,]*\d[-−+±×%\s\d.,e]*"
@@ -111,7 +111,8 @@ def _clean(table):
         texts = [cell.text.strip() for cell in body if cell.text.strip(" –\n")]
         if 2 * sum(bool(re.fullmatch(NUMBER, text)) for text in texts) > len(texts):
             for cell in cells:
-                cell["class"] = [*cell.get("class", []), "num"]
+                words = ["words"] * (cell.name == "td" and not re.fullmatch(NUMBER, cell.text.strip() or "0"))
+                cell["class"] = [*cell.get("class", []), "num", *words]
         elif even and any(len(text) > SENTENCE for text in texts):
             cells[0]["class"] = [*cells[0].get("class", []), "long"]
     for tag in [table, *table(True)]:

@@ -323,7 +323,7 @@ def test_a_plain_data_frame_is_mended(tmp_path):
 def test_columns_align_as_a_whole(tmp_path):
     frame = pd.DataFrame({"name": list("abc"), "accuracy": ["0.861 ± 0.002", "0.9", "diverged"]})
     table = export(tmp_path, html(frame.to_html(index=False))).main.table
-    assert [cell.get("class") for cell in table(["td", "th"])] == [None, ["num"]] * 4
+    assert [cell.get("class") for cell in table(["td", "th"])] == [None, ["num"]] * 3 + [None, ["num", "words"]]
 
 
 def test_sentences_in_tables_get_room(tmp_path):
