@@ -85,6 +85,7 @@ def _row(cells, numeric: list[bool], names, *, header: bool = False) -> str:
         style = "" if is_number else ' style="text-align:left"'
         plain = header or not (is_number or is_missing(cell) or type(cell).__name__ in ("bool", "bool_"))
         text = str(cell) if plain else number(cell, name=names[i])
+        text = text.replace("_", " ") if header else text  # words, not names
         markup += f"<{tag}{scope}{style}>{html.escape(text)}</{tag}>"
     return f"<tr>{markup}</tr>"
 

@@ -12,8 +12,9 @@ from helpers.page.markup import number, read_number
 from helpers.page.page import BANNER
 from helpers.report import check
 from helpers.report.export.facts import COMPLETE, data_of, duration, facts, stand_in
+from helpers.report.export.order import grouped, load_rubric
 from helpers.report.export.seal import gate, seal
-from helpers.report.readback import HEADLINES, evidence, grouped, in_words, load_rubric, read_pages, render
+from helpers.report.readback import HEADLINES, evidence, in_words, read_pages, render
 
 FIXED = (1980, 1, 1, 0, 0, 0)  # the date of every file in the archive
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import jinja2
 
-from helpers import base
-from helpers.base import CourseworkError
 from helpers.page.markup import number
 from helpers.report import check
 
@@ -29,36 +27,6 @@ def read_pages(folder: Path) -> dict[str, dict]:
             results = bundle.get("results", {})
             pages[path.stem] = {"name": path.stem, "run": run, "results": results, "text": text, "examined": examined}
     return pages
-
-
-def load_rubric() -> dict:
-    """notebooks/rubric.yaml: tasks (a list), evidence and headline; empty where the file is absent."""
-    path = base.NOTEBOOKS / "rubric.yaml"
-    rubric = {"tasks": [], "headline": {}, "evidence": {}, **base.read_yaml(path)}
-    for place, task in enumerate(rubric["tasks"], 1):
-        missing = [
-            name for name in ("title", "page", "weight", "asks") if not isinstance(task, dict) or name not in task
-        ]
-        if missing:
-            raise CourseworkError(f"{path}: task {place} has no {missing[0]}; see the file's head")
-    return rubric
-
-
-def grouped(names, rubric: dict) -> tuple[list[str], list[str], list[str]]:
-    """Names of pages as the index lists them: tasks in the rubric's order, studies, and others."""
-    tasks = [task["page"] for task in rubric["tasks"] if task["page"] in names]
-    studies = sorted(name for name in names if name.startswith("study_"))
-    return tasks, studies, sorted(name for name in names if name not in tasks + studies)
-
-
-def neighbours(name: str) -> list[tuple[str, str]]:
-    """(word, page) of the pages before and after this one, in the order of the index."""
-    groups = grouped({path.stem for path in base.NOTEBOOKS.glob("*.ipynb")}, load_rubric())
-    order = [page for group in groups for page in group]
-    if name not in order:
-        return []
-    place = order.index(name)
-    return [*(("Previous", page) for page in order[:place][-1:]), *(("Next", page) for page in order[place + 1 :][:1])]
 
 
 def render(template: str, **content) -> str:

@@ -14,7 +14,8 @@ from bs4 import BeautifulSoup
 from helpers import base
 from helpers.base import CourseworkError
 from helpers.report import check, index
-from helpers.report.readback import evidence, in_words, load_rubric, read_pages
+from helpers.report.export.order import load_rubric
+from helpers.report.readback import evidence, in_words, read_pages
 
 
 def result(value, std=None, n=1, **more):

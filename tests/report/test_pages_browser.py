@@ -12,14 +12,19 @@ import pytest
 import sample_page
 from axe_playwright_python.sync_playwright import Axe
 from nbconvert import HTMLExporter
+from nbformat.v4 import new_markdown_cell
 from playwright.sync_api import sync_playwright
 
 from helpers.report import index
+from helpers.report.export.order import load_rubric
 
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 BUILT = sorted(Path(os.environ["COURSEWORK_PAGES"]).glob("*.html")) if "COURSEWORK_PAGES" in os.environ else []
-OPEN_ALL = "document.querySelectorAll('details').forEach(fold => { fold.open = true })"
+OPEN_ALL = (
+    "document.querySelectorAll('details').forEach(fold => { fold.open = true });"
+    "document.querySelectorAll('#all-code').forEach(box => { box.checked = true })"
+)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +131,41 @@ def test_contents_and_folds_work_from_the_keyboard(chromium, file):
         assert "SUMMARY" in seen or not view.page.locator("summary").count()
 
 
+def test_one_box_opens_all_code_and_one_swaps_light_and_dark(chromium, made):
+    hidden = "[...document.querySelectorAll('.code > .highlight')].filter(code => code.offsetHeight == 0).length"
+    paper = "getComputedStyle(document.body).backgroundColor"
+    for scheme in ("light", "dark"):
+        with View(chromium, made[0] / "task4_training.html", color_scheme=scheme) as view:
+            page, count = view.page, view.page.locator(".code").count()
+            assert page.evaluate(hidden) == count > 1
+            page.focus("#fold-2")
+            page.keyboard.press("Space")
+            assert page.evaluate(hidden) == count - 1
+            assert page.evaluate("getComputedStyle(document.querySelector('#fold-2 ~ label')).outlineStyle") == "solid"
+            page.focus("#all-code")
+            page.keyboard.press("Space")
+            assert page.evaluate(hidden) == 0
+            before = page.evaluate(paper)
+            page.focus("#other-scheme")
+            page.keyboard.press("Space")
+            assert {before, page.evaluate(paper)} == {"rgb(252, 251, 248)", "rgb(21, 24, 27)"}
+            assert violations(page) == []
+            page.emulate_media(media="print")
+            assert page.evaluate(paper) == "rgb(255, 255, 255)"
+        with View(chromium, made[0] / "task4_training.html") as view:
+            view.page.emulate_media(media="print")
+            assert view.page.evaluate(hidden) == 0
+
+
+def test_a_wide_table_is_stacked_on_a_phone_and_whole_on_a_desk(chromium, made):
+    clipped = "[...document.querySelectorAll('.table')].filter(t => t.scrollWidth > t.clientWidth + 1).length"
+    for width in (390, 1280):
+        with View(chromium, made[0] / "task4_training.html", width) as view:
+            assert view.page.evaluate(clipped) == 0
+            said = view.page.evaluate("getComputedStyle(document.querySelector('.stack td'), '::before').content")
+            assert (said != "none") == (width == 390)
+
+
 def test_every_link_of_the_contents_leads_to_a_heading(chromium, file):
     with View(chromium, file) as view:
         links = view.page.eval_on_selector_all("nav a", "links => links.map(link => link.getAttribute('href'))")
@@ -163,8 +203,11 @@ def test_landmarks_and_headings(chromium, file):
         assert view.page.eval_on_selector_all("[id]", "all => all.length == new Set(all.map(e => e.id)).size")
 
 
-def test_the_marking_sheet_is_one_page_to_print(chromium, made):
-    with View(chromium, index.write_marking_sheet(made[0])) as view:
+def test_the_marking_sheet_of_five_tasks_is_one_page_to_print(chromium, tmp_path):
+    for task in load_rubric()["tasks"]:
+        headings = [new_markdown_cell(f"## Does question {n} of a long page get its answer?") for n in range(12)]
+        sample_page.page(tmp_path, task["page"], content=[*sample_page.cells(), *headings])
+    with View(chromium, index.write_marking_sheet(tmp_path)) as view:
         assert violations(view.page) == []
         assert (view.requests, view.errors) == ([], [])
         assert len(re.findall(rb"/Type ?/Page\b", view.page.pdf(format="A4"))) == 1

@@ -17,14 +17,13 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.ansi import strip_ansi
 from PIL import Image
 
-from helpers import base
 from helpers.base import CourseworkError, write_atomically
 from helpers.page.page import BUNDLE
 from helpers.report.export.facts import COMPLETE, banners, facts, provenance_rows, result_rows
 from helpers.report.export.folds import fold_words
+from helpers.report.export.order import neighbours
 from helpers.report.export.pieces import Prose, stream_text, with_references
 from helpers.report.export.seal import gate, seal
-from helpers.report.readback import neighbours
 
 TEMPLATES = Path(__file__).parent
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
@@ -63,7 +62,7 @@ def page_html(nb, state: dict, folder: Path) -> str:
         "title": state.get("title") or name,
         "good": state.get("status") in COMPLETE,
         "parts": parts,
-        "neighbours": [(word, page, title_of(page)) for word, page in neighbours(name)],
+        "neighbours": neighbours(name),
         "source": source,
         "facts": facts(state),
         "banners": banners(state, bundle),
@@ -83,14 +82,6 @@ def page_html(nb, state: dict, folder: Path) -> str:
     if size > LARGE:
         warnings.warn(f"{name}.html is {size / 1e6:.1f} MB: fewer or smaller figures read better", stacklevel=2)
     return text
-
-
-def title_of(page: str) -> str:
-    """The first heading of a notebook by its name, without markup; the name where it has none."""
-    nb = nbformat.read(base.NOTEBOOKS / f"{page}.ipynb", as_version=4)
-    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
-    heading = re.search(r"^# +(.+)$", text, re.MULTILINE)
-    return re.sub(r"[*`]", "", heading[1]) if heading else page
 
 
 def _source(nb):

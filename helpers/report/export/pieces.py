@@ -12,7 +12,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from helpers.base import CourseworkError
 
 FIRST, LAST, WIDEST = 30, 10, 2000  # lines kept of a long printout, characters of a long line
-PHONE = 44  # characters that stand beside each other on a phone; a wider table is stacked there
+PHONE, DESK = 36, 84  # characters beside each other on a phone, where a wider table is stacked, and on a desk
 SENTENCE = 30  # characters of a cell that makes its column a wide one on a narrow screen
 PROGRESS = r"\d+%\||\d+(\.\d+)?\s?(it/s|s/it)"
 NUMBER = r"[-−+<>~±×%\s\d.,]*\d[-−+±×%\s\d.,e]*"
@@ -111,7 +111,8 @@ def _clean(table):
         texts = [cell.text.strip() for cell in body if cell.text.strip(" –\n")]
         if 2 * sum(bool(re.fullmatch(NUMBER, text)) for text in texts) > len(texts):
             for cell in cells:
-                cell["class"] = [*cell.get("class", []), "num"]
+                words = ["words"] * (cell.name == "td" and not re.fullmatch(NUMBER, cell.text.strip() or "0"))
+                cell["class"] = [*cell.get("class", []), "num", *words]
         elif even and any(len(text) > SENTENCE for text in texts):
             cells[0]["class"] = [*cells[0].get("class", []), "long"]
     for tag in [table, *table(True)]:
@@ -128,7 +129,7 @@ def _clean(table):
 
 
 def _stack(table):
-    """Mark a table that is too wide for a phone; its cells carry their heading, which stands before them there."""
+    """Mark a table that is too wide for a phone; its style names its headings, which stand before each cell there."""
     head, *rows = [row(["td", "th"], recursive=False) for row in table("tr")] or [[]]
     if not table.thead or len(table.thead("tr")) != 1 or {len(row) for row in rows} - {len(head)}:
         return
@@ -136,11 +137,8 @@ def _stack(table):
     if sum(widths) + 2 * len(widths) <= PHONE:
         return
     table["class"] = [*table.get("class", []), "stack"]
-    for row in rows:
-        for name, cell in zip(head, row):
-            words = " ".join(name.text.split())
-            if cell.name == "td" and words:
-                cell["data-label"] = words
+    names = [re.sub(r"[^\w.,%±()/+-]+", " ", cell.text).strip() for cell in head]  # as strings of CSS
+    table["style"] = "; ".join(f"--c{place}: '{name}: '" for place, name in enumerate(names, 1) if name)
 
 
 def _width(cell):
@@ -155,7 +153,8 @@ def _label(soup, table, number):
     mark.string = f"Table {number}."
     caption.insert(0, mark, " ")
     table.insert(0, caption)
-    wide = " wide" * any(len(row(["td", "th"])) > 8 for row in table("tr"))
+    rows = [row(["td", "th"], recursive=False) for row in table("tr")]
+    wide = " wide" * any(len(row) > 8 or sum(map(_width, row)) + 2 * len(row) > DESK for row in rows)
     region = {
         "class": "table" + wide,
         "id": f"table-{number}",
