@@ -16,7 +16,7 @@ from helpers.base import CourseworkError
 from helpers.claims import calibration, ledger, pool
 from helpers.report import index
 from helpers.report.export import facts
-from helpers.report.readback import load_rubric
+from helpers.report.export.order import load_rubric
 
 ENTRIES = [
     claim("number", "study_a.x", id="A1.x", report="A", value="0.860"),
