@@ -70,7 +70,8 @@ def embedded(text, name):
         why = f"carries no {name}: not a page of this project, or only a part of one"
         raise Unreadable(why if text else "is empty")
     try:
-        return dict(json.loads(found[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
+        read = dict(json.loads(found[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
+        return {**read, "pages": dict(read["pages"] or {})} if "pages" in read else read  # what an index lists
     except DAMAGED:
         raise Unreadable(f"its {name} is damaged: the page was changed since export") from None
 
@@ -142,13 +143,12 @@ def examine(data):
         raise Unreadable(f"is larger than {PAGE:,} bytes: no page is")
     text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")  # line endings of a mail program change nothing
     manifest, run, bundle = (embedded(text, name) for name in ("manifest", "run", "results"))
-    provenance, listed = json.dumps(run.get("provenance")), run.get("pages")  # the latter of an index alone
+    provenance = json.dumps(run.get("provenance"))
     commit = re.search(r'"commit": "(\w+)"', provenance)
-    facts = {name: str(run.get(name) or "no")[:99] for name in ("status", "budget", "notebook")}
-    facts["author"] = str(run.get("author") or "")[:99]
+    facts = {name: str(run.get(name) or "")[:99] for name in ("status", "budget", "notebook", "author")}
     facts["commit"] = commit[1][:12] + "-dirty" * ('"dirty": true' in provenance) if commit else ""
     facts["standin"] = '"standin": true' in json.dumps(run.get("data"))
-    facts["pages"] = {name: str(seal) for name, seal in listed.items()} if isinstance(listed, dict) else {}
+    facts["pages"] = {name: str(seal) for name, seal in run.get("pages", {}).items()}
     seal, changed = str(manifest.get("file")), []
     if not re.fullmatch("[0-9a-f]{64}", seal) or digest(text.replace(seal, BLANK)) != seal:
         changed = ["the manifest, or a mark between two sections"]
@@ -244,7 +244,7 @@ def verdict(name, page):
         return [f"{name}: {page['problem']}" if "problem" in page else f"{name}: left out, {page['foreign']}"]
     run, changed = page["run"], [f"changed: {words}" for words in page["changed"]]
     head = "CHANGED since export" if changed else "REFUTED" if page["refuted"] else "untouched since export"
-    about = f"{run['status']}, {run['budget']} budget{', stand-in data' * run['standin']}"
+    about = f"{run['status']}, {run['budget'] or 'no'} budget{', stand-in data' * run['standin']}"
     words = changed[:20] + ["... and more"] * (len(changed) > 20) + page["refuted"]
     words += [page["line"]] * bool(page["line"] and not page["refuted"])
     return [f"{name}: {head} ({about})", *(f"  {line}" for line in words)]
