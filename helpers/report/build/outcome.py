@@ -14,6 +14,7 @@ from helpers.base import CourseworkError
 from helpers.page.page import BUNDLE
 from helpers.report.build import freshness
 from helpers.report.export.facts import COMPLETE
+from helpers.report.export.order import first_heading
 
 FAILED = "failed"  # the folder, beside complete pages, of runs that failed and may not replace them
 # What is taken from the kernel's results, and what the page carries about its own run.
@@ -46,9 +47,7 @@ class Job:
     @property
     def title(self) -> str:
         """The notebook's first heading."""
-        prose = ["".join(c["source"]) for c in self.nb["cells"] if c["cell_type"] == "markdown"]
-        heading = re.search(r"^# +(.+)$", "\n".join(prose), re.MULTILINE)
-        return heading[1].strip() if heading else self.name
+        return first_heading(self.nb, self.name)
 
     @property
     def is_plain(self) -> bool:

@@ -1,8 +1,7 @@
 """The order of the pages: what rubric.yaml says of them, how the index lists them, which stand beside each other."""
 
+import json
 import re
-
-import nbformat
 
 from helpers import base
 from helpers.base import CourseworkError
@@ -39,9 +38,17 @@ def neighbours(name: str) -> list[tuple[str, str, str]]:
     return [(word, page, _title(page)) for word, page in found]
 
 
+def first_heading(nb: dict, name: str) -> str:
+    """The first heading of a notebook's JSON; `name` where it has none."""
+    prose = ["".join(cell["source"]) for cell in nb["cells"] if cell["cell_type"] == "markdown"]
+    heading = re.search(r"^# +(.+)$", "\n".join(prose), re.MULTILINE)
+    return heading[1].strip() if heading else name
+
+
 def _title(page: str) -> str:
-    """The first heading of a notebook by its name, without markup; the name where it has none."""
-    nb = nbformat.read(base.NOTEBOOKS / f"{page}.ipynb", as_version=4)
-    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
-    heading = re.search(r"^# +(.+)$", text, re.MULTILINE)
-    return re.sub(r"[*`]", "", heading[1]) if heading else page
+    """A notebook's first heading without markup; the page's name where the file is damaged, which is its own affair."""
+    try:
+        nb = json.loads((base.NOTEBOOKS / f"{page}.ipynb").read_text(encoding="utf-8"))
+        return re.sub(r"[*`]", "", first_heading(nb, page))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return page
