@@ -7,6 +7,7 @@ import pandas as pd
 from helpers import figures
 from helpers.claims import ledger, spread, values
 
+ON_THE_AXIS = re.compile(r"^test accuracy( after \d+ epochs)?( with| at|:)? (?=.)")  # said of every row there
 MOST = 16  # rows of the picture: more than fill a telephone's screen twice
 
 
@@ -16,8 +17,7 @@ def conclude(page, report: str, *sentences: str) -> None:
     See `ledger.tell_result`, which also publishes the counts. The picture is a forest plot of the printed test
     accuracies; without any there is none.
     """
-    ledger.tell_result(page, report, *sentences)
-    frame = ledger.page_ledger(report, page.published)
+    frame = ledger.tell_result(page, report, *sentences)
     if frame.empty:
         return
     _say_how_sure(page, frame[frame["kind"].isin(["number", "order"]) & (frame["n"] > 0)])
@@ -56,10 +56,6 @@ def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
         low, high, _ = values.printed(line["printed"])
         trained = "" if line["share"] == 1 else f" ({100 * line['share']:.2g} % trained)"
         mean, half = (float("nan") if line[name] is None else line[name] for name in ("value", "half_width"))
-        label = (
-            re.sub(r"^test accuracy( after \d+ epochs)?( with| at|:)? (?=.)", "", line["statement"]) + trained
-        )  # what the axis says already
-        lines.append({"label": label, "low": low, "high": high, "mean": mean, "half_width": half} | {
-            "verdict": line["verdict"]
-        })  # fmt: skip
+        label = ON_THE_AXIS.sub("", line["statement"]) + trained
+        lines.append((label, low, high, mean, half, line["verdict"]))
     return pd.DataFrame(lines, columns=["label", "low", "high", "mean", "half_width", "verdict"])

@@ -6,6 +6,7 @@ import re
 import pandas as pd
 
 from helpers.claims import evidence
+from helpers.claims.ledger import with_interval
 from helpers.claims.trail import trail
 from helpers.page import markup
 
@@ -81,7 +82,7 @@ def quote(page, results: dict, text: str) -> None:
 
 def _ours(line: dict) -> str:
     """Our value with its interval's half width, the number of runs, and what shift could have been seen."""
-    words = html.escape(line["measured"]) + (f" ± {line['half_width']:.2g}" if pd.notna(line["half_width"]) else "")
+    words = html.escape(with_interval(line))
     words += f"<br>n = {line['n']}" if line["n"] else ""
     words += f", {100 * line['share']:.2g} % trained" if line["share"] < 1 else ""
     return words + (f"; sees {line['resolution']:.2g}" if pd.notna(line["resolution"]) else "")

@@ -109,13 +109,14 @@ def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.Da
     frame = frame[(frame["verdict"] != NOT_RUN) & (frame["kind"] != "arithmetic") & (frame["n"] > 0)]
     return frame.assign(
         verdict=(frame["verdict"] + " " + frame["joined"]).str.strip(),
-        ours=[_ours(line) for line in frame.to_dict("records")],
+        ours=[with_interval(line) for line in frame.to_dict("records")],
         trained=[f"{100 * share:.3g} %" for share in frame["share"]],
         resolution=[markup.number(value, ".2g") if pd.notna(value) else "" for value in frame["resolution"]],
     )[columns]
 
 
-def _ours(line: dict) -> str:
+def with_interval(line: dict) -> str:
+    """Our value of a judged claim, with its interval's half width where it has one."""
     return line["measured"] + (f" ± {line['half_width']:.2g}" if pd.notna(line["half_width"]) else "")
 
 
@@ -130,13 +131,14 @@ def innocent_causes(report: str, results: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["innocent cause", "may explain"])
 
 
-def tell_result(page, report: str, *sentences: str) -> None:
+def tell_result(page, report: str, *sentences: str) -> pd.DataFrame:
     """Publish how a page's own results answer the claims of `report`, and say it, followed by `sentences`.
 
     This is what a page opens with, so nothing shortened stands in it: a sentence is left out where one of its results
-    does not come from trainings in full.
+    does not come from trainings in full. Returns the page's ledger (see `page_ledger`).
     """
-    totals = count(page_ledger(report, page.published))
+    frame = page_ledger(report, page.published)
+    totals = count(frame)
     for name in ("claims", "reproduced", "exceeded", "not_reproduced", "inconclusive", "consistent", "inconsistent"):
         page.publish(f"verdicts.{name}", totals[name])
     page.publish("verdicts.expected_false", totals["expected_false"])
@@ -149,6 +151,7 @@ def tell_result(page, report: str, *sentences: str) -> None:
         "are not ({verdicts.expected_false:.1f} expected by chance), {verdicts.inconclusive} stay open; "
         f"of the printed values {{verdicts.inconsistent}} contradict each other. {' '.join(whole)}"
     )
+    return frame
 
 
 def log_odds(ids: list[str], results: dict, basis: pool.Basis | None = None) -> float | None:

@@ -16,7 +16,6 @@ from scipy import optimize, special, stats
 
 IMAGES = 10_000  # of the test set, where nothing else is known
 LEAST_FREEDOM = 5  # degrees of freedom that a kind needs, from two rows or more, to lend its deviation
-Z = stats.norm.ppf(0.975)  # 1.96
 LAST_EPOCHS = 10
 
 

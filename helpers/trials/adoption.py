@@ -28,11 +28,11 @@ def agreement(record: dict, source: str) -> str:
 def adopt(record: dict, source: str, measured: dict) -> bool:
     """Note whether `record` stands for `source`: whether the probe `measured` today agrees with its own.
 
-    Equal bits are asked for on the platform of the record's probe, closeness elsewhere.
+    See `probe.vouches`, for the platform of the record's probe.
     """
     agreement = probe.compare(record["probe"], measured)
     here = probe.same_platform(record["probe"]["platform"], measured.get("platform") or {})
-    adopted = agreement == "equal" or (agreement == "close" and not here)
+    adopted = probe.vouches(agreement, here)
     note = {"adopted": adopted, "agreement": agreement, "checksum": record["checksum"], "probe": measured}
     base.write_atomically(_path(record, source), base.to_json(note))
     return adopted

@@ -52,6 +52,11 @@ def compare(old: dict, new: dict) -> str:
     return "close" if alike else "different"
 
 
+def vouches(agreement: str, alike: bool) -> bool:
+    """Whether an agreement vouches for a training: equal bits do on the same platform, closeness does elsewhere."""
+    return agreement == "equal" or (agreement == "close" and not alike)
+
+
 def repeatable(training: dict) -> dict:
     """What the same training repeats bit for bit: all that it tells but times."""
     kept = {name: training.get(name) for name in ("status", "diverged_epoch", "predictions", "examples", "files")}

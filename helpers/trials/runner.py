@@ -95,7 +95,7 @@ class Runner:
         """After a few seconds without a trial of its own, this run says once what it waits for."""
         self.idle_since = self.idle_since or time.monotonic()
         if not self.said and time.monotonic() - self.idle_since >= base.PATIENCE:
-            count, path = len(self.waiting), base.RECORDS / ".locks" / f"{self.waiting[0].key}.lock"
+            count, path = len(self.waiting), _lock_path(self.waiting[0])
             print(f"waiting for {count} trials of {self.study} that another process trains ({path})", file=sys.stderr)
             self.said = True
 
@@ -129,7 +129,7 @@ class Runner:
 
     def _lock(self, trial) -> bool:
         """Whether this run may train the trial: one run at a time holds its lock."""
-        path = base.RECORDS / ".locks" / f"{trial.key}.lock"
+        path = _lock_path(trial)
         try:
             lock = base.file_lock(path)
         except OSError as error:
@@ -205,6 +205,10 @@ class Runner:
         if finished(record):
             worker.forget_states(base.RECORDS, self.study, trial.key)
         return record
+
+
+def _lock_path(trial) -> Path:
+    return base.RECORDS / ".locks" / f"{trial.key}.lock"
 
 
 def commit() -> dict:

@@ -14,14 +14,8 @@ from helpers.trials import records
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A project root of the test's own, with the committed claims."""
-    folders = {"ROOT": "", "REPORTS": "reports", "RECORDS": "reports/records", "CACHE": "data/cache"}
-    for name, path in (folders | {"PUBLISHED": "reports/published"}).items():
-        monkeypatch.setattr(base, name, tmp_path / path)
-    evidence.record_of.cache_clear()
-    yield tmp_path
-    evidence.record_of.cache_clear()
+def home(project):
+    return project
 
 
 def write_trial(key, wrong, labels, **config):

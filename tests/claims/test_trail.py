@@ -8,27 +8,21 @@ import pytest
 import sample_record
 from made_up import result
 
-from helpers import base
-from helpers.claims import claims, evidence, ledger
+from helpers.claims import claims, ledger
 from helpers.claims.__main__ import main
 from helpers.trials import records
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(project):
     """A project root of the test's own, with the committed claims, one page and its trial."""
-    folders = {"ROOT": "", "REPORTS": "reports", "RECORDS": "reports/records", "CACHE": "data/cache"}
-    for name, path in (folders | {"PUBLISHED": "reports/published"}).items():
-        monkeypatch.setattr(base, name, tmp_path / path)
-    evidence.record_of.cache_clear()
     about = {"trial": "classifier", "source": "c0de" * 16, "seconds": 34.0}
     records.write("study_a", sample_record.record(key="a" * 20, **about))
-    (tmp_path / "reports" / "full").mkdir(parents=True)
+    (project / "reports" / "full").mkdir(parents=True)
     bundle = {"notebook": "study_a_sgd_sweep", "data": {"standin": False}}
     bundle["results"] = {"a3.train_loss": result(0.44, records=["a" * 20])}
-    (tmp_path / "reports" / "full" / "study_a_sgd_sweep.json").write_text(json.dumps(bundle))
-    yield tmp_path
-    evidence.record_of.cache_clear()
+    (project / "reports" / "full" / "study_a_sgd_sweep.json").write_text(json.dumps(bundle))
+    return project
 
 
 def test_why_tells_the_trail(home, capsys):

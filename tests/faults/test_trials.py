@@ -29,14 +29,9 @@ PATHS = os.pathsep.join(map(str, (HERE.parent.parent, HERE.parent, HERE)))
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
+def home(own_records):
     """Records of this test only, here and in worker processes."""
-    for name in ("JOBS", "ENGINE", "FRESH", "COURSEWORK_BUILD", "COURSEWORK_PROGRESS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COURSEWORK_HOME", str(tmp_path))
-    monkeypatch.setattr(base, "RECORDS", tmp_path / "reports" / "records")
-    monkeypatch.setattr(base, "PUBLISHED", tmp_path / "reports" / "published")
-    return tmp_path
+    return own_records
 
 
 def script(home, code, *words, jobs="1", **settings):

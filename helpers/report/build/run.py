@@ -16,8 +16,6 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from helpers import base, page
 from helpers.base import CourseworkError
 from helpers.data import sources
@@ -56,11 +54,10 @@ class Build:
             self.environment |= {"FRESH": "1", "COURSEWORK_FRESH_SINCE": worker.now()}
         self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(FileLock(self.folder / ".lock", timeout=0))
-            except Timeout:
-                where = f"another build is writing to {self.folder}"
-                raise CourseworkError(f"{where}; wait for it or stop it") from None
+            lock = base.file_lock(self.folder / ".lock")
+            if lock is None:
+                raise CourseworkError(f"another build is writing to {self.folder}; wait for it or stop it")
+            stack.callback(lock.release)
             stack.enter_context(console.signals_as_interrupt())
             names = dict.fromkeys(name for job in self.selected for name in job.datasets)
             self.data_of = {name: sources.obtain(name, self.data) for name in names}
