@@ -5,6 +5,7 @@ from collections import Counter, defaultdict, deque
 from concurrent import futures
 
 from helpers import base
+from helpers.data import sources
 from helpers.trials import adoption, engine, kinds, probe, records, worker
 from helpers.trials.runner import finished
 from helpers.trials.source import source_hash
@@ -60,14 +61,16 @@ def rm_stale() -> str:
 
 
 def verify() -> int:
-    """Train the probe of every record again and print, per kind of trial, how many agree; 0 unless one differs.
+    """Train the probe of every record again and print, per kind of trial, how many agree.
+
+    Returns 0 where none differs; 1 also where there are records and none of them could be asked for.
 
     A record without a probe is cheap, and is trained again whole. A probe does not reach late epochs: the cuts of a
     per-epoch scheduler, early stopping and the choice of the best epoch are the business of the unit tests.
     """
     entries = {record["key"]: record for _, record, _ in everything() if finished(record)}
     counts = defaultdict(Counter)
-    able = {key: made for key, record in entries.items() if (made := kinds.remade(record))}
+    able = {key: made for key, record in _with_data(entries).items() if (made := kinds.remade(record))}
     for key, record in entries.items():
         counts[record["trial"]]["cannot be asked for"] += key not in able
     for key, measured in _measure({key: (entries[key], *made) for key, made in able.items()}):
@@ -78,7 +81,8 @@ def verify() -> int:
     for name, count in sorted(counts.items()):
         words = ("equal", "close", "different", "cannot be asked for")
         print(f"{name:12} " + ", ".join(f"{count[word]} {word}" for word in words), flush=True)
-    return int(any(count["different"] for count in counts.values()))
+    nothing_asked = bool(entries) and not able
+    return int(nothing_asked or any(count["different"] for count in counts.values()))
 
 
 def adopt() -> str:
@@ -88,7 +92,8 @@ def adopt() -> str:
     move bits by rounding alone: close probes are taken too, and noted as close.
     """
     stale = {r["key"]: (path, r) for path, r, source in everything() if finished(r) and source not in ("", r["source"])}
-    able = {key: (record, *made) for key, (_, record) in stale.items() if (made := kinds.remade(record))}
+    asked = _with_data({key: record for key, (_, record) in stale.items()})
+    able = {key: (record, *made) for key, record in asked.items() if (made := kinds.remade(record))}
     counts = Counter({"cannot be asked for": len(stale) - len(able)})
     for key, measured in _measure(able):
         path, record = stale[key]
@@ -97,6 +102,14 @@ def adopt() -> str:
         if agreement != "different":
             _write_source(path, record, able[key], agreement, measured)
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no record is stale"
+
+
+def _with_data(entries: dict) -> dict:
+    """The records `entries` as they are, once the data sets that their configs name lie decoded in the cache."""
+    for name in sources.RECIPES:
+        if any(record["config"].get("dataset") == name for record in entries.values()):
+            sources.obtain(name)
+    return entries
 
 
 def _write_source(path, record, made, agreement, measured):

@@ -11,6 +11,7 @@ import tiny
 from tiny_notebooks import environment, write_notebook
 
 from helpers import base
+from helpers.data import sources
 from helpers.trials import engine, kinds, probe, records
 
 STUDY = """rows = {name: mu.ClassifierConfig(dataset="tiny", options={"patch_size": 14, "width": 8}, epochs=60, lr=lr)
@@ -96,6 +97,8 @@ def test_only_an_edit_that_changes_the_training_trains_again(trained, tmp_path, 
 
 def committed(study: str, kind: str = "classifier"):
     """The committed record of a study with the smallest training, made again: (record, function, config)."""
+    for name in ("fashion_mnist", "cifar10"):
+        sources.obtain(name)  # a fresh checkout has nothing decoded yet
     paths = (base.PUBLISHED / "records" / study).glob("*.json")
     found = [record for path in paths if (record := records.load(path)) and record["trial"] == kind]
     record = min((r for r in found if r["probe"]), key=lambda r: r["seconds"])
