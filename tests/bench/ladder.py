@@ -56,7 +56,7 @@ def ladder(dataset: data.Dataset, seconds: float) -> dict:
     with _deterministic():
         for name, about in LADDER.items():
             with threads(classic.THREADS if name == "no loader" else 1):
-                rates[name] = statistics.median(rung(dataset, seconds / 3, **about) for _ in range(3))
+                rates[name] = statistics.median(rung(dataset, seconds / 3, **about) for _ in range(5))
     return rates
 
 
