@@ -201,7 +201,7 @@ def _picture(kind, data):
     image = Image.open(io.BytesIO(raw))
     smaller = io.BytesIO()
     if kind == "image/png" and not getattr(image, "is_animated", False):
-        image.save(smaller, "webp", lossless=True)
+        image.save(smaller, "webp", lossless=True, method=6)
         if smaller.tell() < len(raw):
             kind, raw = "image/webp", smaller.getvalue()
     src = f"data:{kind};base64,{b64encode(raw).decode()}"
