@@ -173,7 +173,7 @@ def _grid(data: pd.DataFrame, title: str):
     kinds = [short for short in (False, True) if (data["short"] == short).any()]
     rows = data["panel"].nunique()
     ratios = {"width_ratios": (3, 2)} if len(kinds) == 2 else {}
-    options = {"height": 0.6 + 2.2 * rows, "sharex": "col", "sharey": "row", "gridspec_kw": ratios}
+    options = {"height": 0.6 + 2.2 * rows, "sharex": "col", "gridspec_kw": ratios}
     figure, axes = new_figure(title, rows, len(kinds), **options)
     for axis, short in zip(axes, kinds):
         axis.set_title({True: "shortened", False: "in full"}[short] if True in kinds else "", fontsize=10)

@@ -140,7 +140,7 @@ def test_shortened_trainings_stand_in_panels_of_their_own():
     whole, cut = drawing.figure.axes
     assert [axis.get_title() for axis in (whole, cut)] == ["in full", "shortened"]
     assert [[line.get_label() for line in axis.lines] for axis in (whole, cut)] == [["whole"], ["cut"]]
-    assert whole.get_facecolor() != cut.get_facecolor() and whole.get_shared_y_axes().joined(whole, cut)
+    assert whole.get_facecolor() != cut.get_facecolor() and whole.get_ylim()[0] > 0.3  # the cut one squeezes nothing
     assert "Shortened trainings: test accuracy, cut: first 0.3" in drawing.alt
     assert "mean, test accuracy, cut (shortened)" in drawing.data
     assert "shortened" not in figures.curves(figures.histories(runs("a", [[0.5, 0.6]])), "epoch", "test_accuracy").alt
