@@ -18,8 +18,8 @@ from helpers.report.build import variables
 
 FOR_TRIALS = ("DEVICE", "PRECISION", "JOBS", "ENGINE", "FRESH")  # the kernels get these
 ON_PAGES = ("index", "submission", "marking-sheet")  # verbs on the pages of a budget
-HOUSEKEEPING = ("lint-notebooks", "clean-notebooks", "lock", "publish", "clean", "distclean")
-VERBS = ("build", "check", "verify", *ON_PAGES, *HOUSEKEEPING)
+HOUSEKEEPING = ("lint-notebooks", "clean-notebooks", "lock", "clean", "distclean")
+VERBS = ("build", "check", "verify", "publish", *ON_PAGES, *HOUSEKEEPING)
 
 
 def build(given: dict[str, str]):
@@ -59,6 +59,8 @@ def main(arguments: list[str]) -> int:
         return build(given).go()
     if verb == "verify":
         return _module("verify").verify(given)
+    if verb == "publish":
+        return _module("housekeeping").publish(given) or 0
     if verb in HOUSEKEEPING:
         return getattr(_module("housekeeping"), verb.replace("-", "_"))() or 0
     folder = base.REPORTS / given.get("BUDGET", "standard")
