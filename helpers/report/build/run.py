@@ -168,7 +168,8 @@ class Build:
             return
         job.started = time.time()
         if job.before:
-            why = "FRESH=1" if self.fresh else freshness.in_words(job.changes)
+            others = freshness.other_parameters(job.parameters, job.before)
+            why = "FRESH=1" if self.fresh else freshness.in_words(job.changes, others)
             self.log.say(f"{'Setting' if self._page_only(job) else 'Running'} {job.name} again, changed: {why}")
         running[pool.submit(self._make, job)] = job
 
