@@ -29,7 +29,7 @@ device networks figures page
 data trials
 training course
 studies claims
-report.check report.export report report.build report.__main__
+report.sealed report.check report.export report report.build report.__main__
 """
 HEAVY = ("torch", "papermill", "nbconvert", "matplotlib", "pandas")
 LIGHT = {  # modules that may not make a reader wait, and what they may load all the same
@@ -41,6 +41,7 @@ LIGHT = {  # modules that may not make a reader wait, and what they may load all
     "trials.kinds": "",
     "data.sources": "",
     "claims": "pandas",
+    "report.sealed": "",
     "report.check": "",
     "report.build.run": "",
 }

@@ -234,6 +234,7 @@ class Page:
             "started": self._started,
             "seconds": time.time() - self._started,
             "used": trials.used() if trials else [],
+            "own": trials.own() if trials else [],
             "trials": trials.origins() if trials else {},
             "machine": device.describe() if device else {"python": sys.version.split()[0]},
         }
