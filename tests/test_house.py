@@ -27,6 +27,7 @@ FLOORS = """
 base
 device networks figures page
 data trials
+notebook
 training course
 studies claims
 report.check report.export report report.build report.__main__
@@ -70,7 +71,7 @@ def imports():
 
 def test_imports_point_downwards():
     order, upwards = FLOORS.split(), []
-    assert {room_of(name) for name in imports() if "." in name} | {"base", "device"} == set(order)
+    assert {room_of(name) for name in imports() if "." in name} | {"base", "device", "notebook"} == set(order)
     for name, reached in imports().items():
         if name in order or "." in name:  # the package itself hands on from every room
             below = order[: order.index(room_of(name)) + 1]
@@ -217,7 +218,7 @@ def test_notebooks_keep_to_the_house_style(path):
     parameters = ast.parse(code[0].source).body
     assert all(isinstance(line, ast.AnnAssign) and line.value for line in parameters)
     assert {"budget", "seed", "device", "data"} <= {line.target.id for line in parameters}
-    assert f'mu.begin("{path.stem}", globals())' in code[1].source
+    assert f'mu.begin("{path.stem}", globals()' in code[1].source
     assert code[-1].source.strip().endswith("page.finish()")
     for cell in code:
         short = len(cell.source.splitlines()) <= 12 or cell is code[0]  # parameters are a list, one a line
