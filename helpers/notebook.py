@@ -1,9 +1,9 @@
 """What a notebook calls: `begin`, and a page that also obtains its data, trains, and names its rows in words.
 
-    page, dataset = mu.begin("task4_training", globals(), data="fashion_mnist")    # checks parameters before torch loads
-    trials = page.train(mu.train_classifier, rows, study="mine", titles={"a1": "rate 0.1"})    # each row is published
-    page.show(mu.figures.curves(mu.figures.histories(page.rows(trials)), "epoch", "test_accuracy", by="row"), "...")
-    page.tell_cost(trials)
+page, dataset = mu.begin("task4_training", globals(), data="fashion_mnist")    # checks parameters before torch loads
+trials = page.train(mu.train_classifier, rows, study="mine", titles={"a1": "rate 0.1"})    # each row is published
+page.show(mu.figures.curves(mu.figures.histories(page.rows(trials)), "epoch", "test_accuracy", by="row"), "...")
+page.tell_cost(trials)
 """
 
 import os
@@ -85,12 +85,14 @@ class Notebook(Page):
         names = list(dict.fromkeys(frame["row"])) if names is None else list(names)
         part = frame[frame["row"].isin(names)]
         part = part.sort_values("row", key=lambda row: row.map(names.index), kind="stable", ignore_index=True)
-        most = part["share"].max()
-        titles = [
-            self.title(trial.row) + (f" ({self.length(trial)})" if trial.share < most else "")
-            for trial in part.itertuples()
-        ]
-        return part.assign(row=titles).drop(columns="share")
+        return part.assign(row=part["row"].map(self.labels(part))).drop(columns="share")
+
+    def labels(self, frame) -> dict[str, str]:
+        """{row: its title}, with how much it was trained where others were trained more."""
+        lines, most = frame.drop_duplicates("row").itertuples(), frame["share"].max()
+        return {
+            line.row: self.title(line.row) + (f" ({self.length(line)})" if line.share < most else "") for line in lines
+        }
 
     def tell_cost(self, *frames) -> None:
         """Say how many trials the page stands on and what they cost; each counts once."""

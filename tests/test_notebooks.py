@@ -90,7 +90,7 @@ def test_without_studies_the_summary_says_that_they_were_not_run(home):
     results = state(home, "summary")["results"]
     assert results["claims.not_run"]["value"] > 0 and results["claims.reproduced"]["value"] == 0
     page = (home / "reports" / "smoke" / "summary.html").read_text()
-    assert "Not run: study_b." in page and 'id="A--not-run--A1.best"' in page
+    assert "Not run: study B." in page and 'id="A--not-run--A1.best"' in page
 
 
 def test_papermill_alone_runs_task_4(home, tmp_path):
