@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import plumbing
 import pytest
 from tiny_notebooks import environment
 
@@ -27,9 +28,10 @@ FLOORS = """
 base
 device networks figures page
 data trials
+notebook
 training course
 studies claims
-report.check report.export report report.build report.__main__
+report.sealed report.check report.export report report.build report.__main__
 """
 HEAVY = ("torch", "papermill", "nbconvert", "matplotlib", "pandas")
 LIGHT = {  # modules that may not make a reader wait, and what they may load all the same
@@ -41,6 +43,7 @@ LIGHT = {  # modules that may not make a reader wait, and what they may load all
     "trials.kinds": "",
     "data.sources": "",
     "claims": "pandas",
+    "report.sealed": "",
     "report.check": "",
     "report.build.run": "",
 }
@@ -70,7 +73,7 @@ def imports():
 
 def test_imports_point_downwards():
     order, upwards = FLOORS.split(), []
-    assert {room_of(name) for name in imports() if "." in name} | {"base", "device"} == set(order)
+    assert {room_of(name) for name in imports() if "." in name} | {"base", "device", "notebook"} == set(order)
     for name, reached in imports().items():
         if name in order or "." in name:  # the package itself hands on from every room
             below = order[: order.index(room_of(name)) + 1]
@@ -217,12 +220,26 @@ def test_notebooks_keep_to_the_house_style(path):
     parameters = ast.parse(code[0].source).body
     assert all(isinstance(line, ast.AnnAssign) and line.value for line in parameters)
     assert {"budget", "seed", "device", "data"} <= {line.target.id for line in parameters}
-    assert f'mu.begin("{path.stem}", globals())' in code[1].source
+    assert f'mu.begin("{path.stem}", globals()' in code[1].source
     assert code[-1].source.strip().endswith("page.finish()")
     for cell in code:
         short = len(cell.source.splitlines()) <= 12 or cell is code[0]  # parameters are a list, one a line
         assert short, f"{cell.id} is longer than 12 lines"
         assert not [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.ClassDef)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_at_most_a_fifth_of_a_notebook_is_plumbing(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert plumbing.share([cell.source for cell in cells[1:]]) < 0.2  # the first are the parameters
+
+
+def test_plumbing_is_counted():
+    work = "import a\nfor b in a:\n    c = b\npage.say(f'{c}', {'d': c})"
+    handed = "e = [c, c]\nf = page.about(a)\nif c:\n    page.publish('e', e,\n        **f)"
+    assert plumbing.share([work]) == 0 and plumbing.share([handed]) == 1
+    assert plumbing.share([work, handed]) == 5 / 9
+    assert plumbing.share(["e = [c, c]\nprint(e)", "page.publish('e', e)"]) == 1 / 3
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Every task's notebook and the summary, run as they stand: real kernels, stand-in data, the smoke budget."""
+"""Every task's notebook, a study and the summary, as they stand: real kernels, stand-in data, the smoke budget."""
 
 import inspect
 import shutil
@@ -7,11 +7,12 @@ import sys
 import textwrap
 
 import pytest
+import reading
 from bs4 import BeautifulSoup
 from tiny_notebooks import CHECKOUT, environment, report, state
 
 from helpers import networks, training
-from helpers.report import check
+from helpers.report import sealed
 
 TASKS = sorted(path.stem for path in (CHECKOUT / "notebooks").glob("task*.ipynb"))
 PUBLISHED = {  # what other pages and the marking sheet look for
@@ -24,10 +25,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A home with all notebooks, in which the tasks and the summary have been built."""
+    """A home with all notebooks, in which the tasks, one study and the summary have been built."""
     home = tmp_path_factory.mktemp("home")
     shutil.copytree(CHECKOUT / "notebooks", home / "notebooks")
-    words = ("BUDGET=smoke", "DATA=standin", "ONLY=task*,summary")
+    words = ("BUDGET=smoke", "DATA=standin", "ONLY=task*,study_e*,summary")
     built = report(home, *words, COURSEWORK_DATA=str(home / "nothing"), JOBS="1", limit=280)
     assert built.returncode == 0, built.stdout + built.stderr
     return home
@@ -46,6 +47,11 @@ def shown(home, name):
     """The unfolded code of a page, without its colours."""
     soup = BeautifulSoup((home / "reports" / "smoke" / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
     return "\n".join(code.text for code in soup.select("main > .highlight"))
+
+
+@pytest.mark.parametrize("name", [*TASKS, "study_e_numpy_network", "summary"])
+def test_a_page_is_written_for_people(home, name):
+    assert reading.offences((home / "reports" / "smoke" / f"{name}.html").read_text(encoding="utf-8")) == []
 
 
 def test_tasks_2_and_4_show_what_runs_and_prove_it_plain(home):
@@ -79,7 +85,7 @@ def test_task_5_tests_what_task_4_trained(home):
 
 def test_the_page_gives_its_accuracy_again(home):
     page = home / "reports" / "smoke" / "task5_final_accuracy.html"
-    examined = check.examine(page.read_bytes())
+    examined = sealed.examine(page.read_bytes())
     assert not examined["refuted"] and not examined["changed"]
     assert examined["accuracy"] == pytest.approx(
         state(home, "task5_final_accuracy")["results"]["test_accuracy"]["value"]
@@ -90,7 +96,7 @@ def test_without_studies_the_summary_says_that_they_were_not_run(home):
     results = state(home, "summary")["results"]
     assert results["claims.not_run"]["value"] > 0 and results["claims.reproduced"]["value"] == 0
     page = (home / "reports" / "smoke" / "summary.html").read_text()
-    assert "Not run: study_b." in page and 'id="A--not-run--A1.best"' in page
+    assert "Not run: study B." in page and 'id="A--not-run--A1.best"' in page
 
 
 def test_papermill_alone_runs_task_4(home, tmp_path):

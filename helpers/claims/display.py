@@ -6,7 +6,7 @@ import re
 import pandas as pd
 
 from helpers.claims import evidence
-from helpers.claims.ledger import with_interval
+from helpers.claims.ledger import as_printed, with_interval
 from helpers.claims.trail import trail
 from helpers.page import markup
 
@@ -67,7 +67,7 @@ def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
     steps += f"<li>notes {links}</li>" if links else ""
     verdict = f"<b>{words['verdict']}</b> {words['joined']}".rstrip()
     verdict += f"<details><summary>{words['reason'] or 'trail'}</summary><ul>{steps}</ul></details>"
-    cells = "".join(f"<td>{cell}</td>" for cell in (words["printed"], _ours(line), verdict))
+    cells = "".join(f"<td>{cell}</td>" for cell in (html.escape(as_printed(line["printed"])), _ours(line), verdict))
     head = f'<th scope="row"><b>{words["claim"]}</b><br>{words["statement"]}</th>'
     return f'<tr id="{html.escape(named)}">{head}{cells}</tr>'
 
@@ -86,11 +86,16 @@ def quote(page, results: dict, text: str) -> None:
     stems = markup.named_results(text, results)
     missing = {stem.split(".")[0] for stem in stems if stem not in results}
     if missing:
-        return page.say(f"*Not run: {', '.join(sorted(missing))}.*")
+        return page.say(f"*Not run: {', '.join(map(in_words, sorted(missing)))}.*")
     for stem in dict.fromkeys(stems):
         about = {name: results[stem][name] for name in ("unit", "share", "budget", "seeds", "records", "statuses")}
         page.publish(stem, results[stem]["values"], **about)
     return page.say(text)
+
+
+def in_words(name: str) -> str:
+    """The short name of a notebook as people read it: study_b is study B."""
+    return re.sub(r"_([a-z])$", lambda match: f" {match[1].upper()}", name)
 
 
 def _ours(line: dict) -> str:

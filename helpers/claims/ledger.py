@@ -1,6 +1,7 @@
 """The ledger: every claim judged, and every count of it. One source for all pages, the index and the README."""
 
 import functools
+import re
 
 import pandas as pd
 from scipy import stats
@@ -11,6 +12,7 @@ from helpers.claims.claims import Claim, load_claims, load_tables, printed
 from helpers.page import markup
 
 NOT_RUN = "not run"
+LONG = re.compile(r"\d+\.\d{7,}")  # more digits than anybody reads
 VERDICTS = (*judge.VERDICTS, NOT_RUN)
 COLUMNS = ("claim", "report", "kind", "verdict", "printed", "value", "half_width", "resolution", "n", "share",
            "readings", "records")  # fmt: skip  # of the ledger as a file
@@ -109,10 +111,16 @@ def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.Da
     frame = frame[(frame["verdict"] != NOT_RUN) & (frame["kind"] != "arithmetic") & (frame["n"] > 0)]
     return frame.assign(
         verdict=(frame["verdict"] + " " + frame["joined"]).str.strip(),
+        printed=frame["printed"].map(as_printed),
         ours=[with_interval(line) for line in frame.to_dict("records")],
         trained=[f"{100 * share:.3g} %" for share in frame["share"]],
         resolution=[markup.number(value, ".2g") if pd.notna(value) else "" for value in frame["resolution"]],
     )[columns].reset_index(drop=True)
+
+
+def as_printed(text: str) -> str:
+    """What a report prints, its numbers cut to six digits: some print all that Python gives."""
+    return LONG.sub(lambda match: f"{float(match[0]):.6g}", text)
 
 
 def with_interval(line: dict) -> str:
@@ -126,8 +134,8 @@ def innocent_causes(report: str, results: dict) -> pd.DataFrame:
     refuted = set(frame["claim"][frame["verdict"] == "not reproduced"]) if len(frame) else set()
     for claim in load_claims():
         for cause in claim.causes if claim.id in refuted else ():
-            causes.setdefault(cause, []).append(claim.id)
-    rows = [(cause, ", ".join(ids)) for cause, ids in causes.items()]
+            causes.setdefault(cause, []).append(claim.statement)
+    rows = [(cause, "; ".join(dict.fromkeys(statements))) for cause, statements in causes.items()]
     return pd.DataFrame(rows, columns=["innocent cause", "may explain"])
 
 

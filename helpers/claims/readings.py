@@ -8,6 +8,7 @@ from scipy import stats
 from helpers.claims import calibration, evidence, judge, orders, pool, spread
 from helpers.claims.judge import Verdict, inconclusive
 from helpers.claims.values import consistent, printed
+from helpers.page import markup
 
 MISSING = "no result "
 ALL = ("one", "two", "three", "four", "five")
@@ -102,7 +103,8 @@ def _measured(claim, text: str, results: dict, first: list) -> str:
     if claim.kind in ("diverges", "statement") and first:
         seen = evidence.sample(text, results).flags()
         return f"seen in {sum(seen)} of {len(seen)}"
-    return " and ".join("–" if result["value"] is None else f"{result['value']:.4g}" for result in first)
+    keys = [key for key in claim.needs(text) if key in results] if text else []
+    return " and ".join(markup.number(results[key]["value"], name=key) for key in keys)
 
 
 def _printed_gap(claim, chosen: Verdict, text: str | None, values: dict) -> str:
@@ -137,9 +139,9 @@ def likelihoods(claim, results: dict, basis=None) -> dict[str, float | None]:
 
 
 def ratio(odds: dict[str, float | None]) -> str:
-    """Likelihoods relative to the largest, "0.01 : 1"; "–" where one is not known, and where no reading fits."""
+    """Likelihoods relative to the largest, "0.01 : 1"; nothing where one is not known; and where no reading fits."""
     if not odds or None in odds.values():
-        return "–" if odds else ""
+        return ""
     most = max(odds.values())
     return " : ".join(f"{value / most:.2g}" for value in odds.values()) if most > 0 else "no reading fits"
 

@@ -33,7 +33,7 @@ def _behind(key: str, result: dict | None) -> list[str]:
     """The lines on one result: its value, page, and the trials it comes from."""
     if result is None:
         return [f"    {key}: no result"]
-    value = "–" if result["value"] is None else f"{result['value']:.4g}"
+    value = "no value" if result["value"] is None else f"{result['value']:.4g}"
     spread = "" if result["std"] is None else f" ± {result['std']:.2g}"
     lines = [f"    {key} = {value}{spread}, n = {result['n']}, budget {result.get('budget')}"]
     lines += [f"    page: {result['page']}"] if result.get("page") else []

@@ -21,7 +21,7 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
         seeds = {name: np.atleast_1d(np.asarray(value, float)) for name, value in values.items()}
         return _bars(seeds, dict.fromkeys(seeds, False), errors, title, xlabel or "value", limits, reference or {})
     frame = values.assign(short=values["share"] < 1)
-    frame["name"] = frame["row"].map(words) + np.where(frame["short"], ", shortened", "")
+    frame["name"] = frame["row"].map(words)
     groups = dict(list(frame.groupby("name", sort=False)))
     groups = dict(sorted(groups.items(), key=lambda item: item[1]["short"].iloc[0]))
     seeds = {name: part[column].to_numpy(float) for name, part in groups.items()}

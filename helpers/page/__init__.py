@@ -3,7 +3,7 @@
 from helpers.base import door
 
 HOMES = {
-    "page": "BANNER begin BUNDLE Page",
+    "page": "BANNER BUNDLE Page",
     "parameters": "check_parameters",
 }
 __getattr__, __all__ = door(__name__, HOMES)

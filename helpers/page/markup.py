@@ -25,7 +25,7 @@ def is_missing(value) -> bool:
 def number(value, form: str | None = None, std: float | None = None, name: str = "", unit: str = "") -> str:
     """A cell or a result in words: whatever it is, written as `quantity` writes a number of this name.
 
-    `form`, if given, decides: "%" (one decimal, in percent) or a specification such as ".3f".
+    `form`, if given, decides: "%" (one decimal, in percent), "yes" (yes or no) or a specification such as ".3f".
     """
     if is_missing(value) or value != value:
         return "–"
@@ -35,6 +35,8 @@ def number(value, form: str | None = None, std: float | None = None, name: str =
         return value
     if abs(value) == math.inf:
         return "∞" if value > 0 else "−∞"
+    if form == "yes":
+        return "yes" if value else "no"
     if form:
         return quantity(name, value, form=form)
     return quantity(name, value, std if std and math.isfinite(std) else None, unit)

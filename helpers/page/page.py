@@ -1,10 +1,8 @@
-"""What a notebook calls: begin, publish, say, table, show, source, finish.
+"""A notebook's page: publish, say, table, show, source, finish (`helpers.notebook` begins it).
 
-    page = mu.begin("task4_training", globals())    # checks the parameters before torch loads
     ours = page.results(trials)                     # reading ours.test_accuracy publishes it
     page.say(f"The test accuracy is {ours.test_accuracy}.")
-    page.publish("pixels", 784)
-    page.say("An image has {pixels} pixels.")       # the same by its key
+    page.say("An image has {pixels} pixels.", {"pixels": 784})    # publishes a number and says it
     page.finish()                                   # last cell: hands the results to the page
 
 Numbers in prose come from published results, so that a sentence cannot drift from its run.
@@ -12,7 +10,7 @@ Numbers in prose come from published results, so that a sentence cannot drift fr
 
 import functools
 import inspect
-import os
+import re
 import statistics
 import sys
 import textwrap
@@ -22,30 +20,15 @@ from base64 import b64encode
 from helpers import base
 from helpers.base import CourseworkError
 from helpers.page import markup
-from helpers.page.parameters import check_parameters, read_namespace, refuse_unknown
-from helpers.page.results import Result, Row, Rows, sentence
+from helpers.page.parameters import check_parameters, refuse_unknown
+from helpers.page.results import MISSING, SHORTENED, Result, Row, Rows, sentence, shortened
 
-__all__ = ["BANNER", "BUNDLE", "Page", "begin", "check_parameters"]
+__all__ = ["BANNER", "BUNDLE", "Page", "check_parameters"]
 
 BUNDLE = "application/vnd.coursework.results+json"
 BANNER = "Stand-in data: no number here says anything about the real data set."
-_outside = {}  # DEVICE and PRECISION as they were before `begin` set them: it may run again with others
 METRICS = ("test_accuracy", "train_accuracy", "train_loss")
-
-
-def begin(notebook: str, namespace: dict) -> "Page":
-    """Check the notebook's annotated parameters and return its page; nothing heavy is loaded.
-
-    A parameter left at None takes its value from notebooks/budgets.yaml.
-    Raises CourseworkError on a bad or unknown value.
-    """
-    values, changed = read_namespace(namespace, notebook)
-    for name in ("DEVICE", "PRECISION"):  # trials and their workers read these variables
-        before = _outside.setdefault(name, os.environ.get(name))
-        wanted = values.get(name.lower(), "auto")
-        wanted = before if wanted == "auto" else wanted
-        os.environ.pop(name, None) if wanted is None else os.environ.update({name: wanted})
-    return Page(notebook, values, changed)
+SENTENCES = re.compile(r"(?<=[.!?]) (?=[^a-z ])")  # where one ends and the next begins
 
 
 class Page:
@@ -59,6 +42,7 @@ class Page:
         self.published = {}
         self._extra = {}
         self._data = []
+        self._lengths = {}  # share of a shortened training -> what it was, in words
         self._started = time.time()
         for name, value in parameters.items():
             if not hasattr(self, name):
@@ -110,6 +94,11 @@ class Page:
         self.publish(f"{prefix}.seconds", finished["seconds"].tolist(), unit="s", **about)
         self.publish(f"{prefix}.diverged", (finished["status"] == "diverged").astype(int).tolist(), **about)
 
+    def publish_rows(self, frame, metrics=METRICS, *, prefix="") -> None:
+        """Publish every row of trials as in `publish_trials`, as <prefix><row>, its blanks written _."""
+        for name, part in frame.groupby("row", sort=False):
+            self.publish_trials(f"{prefix}{name.replace(' ', '_')}", part, metrics)
+
     def results(self, frame) -> Row | Rows:
         """The finished trials of `frame` as objects: trials.test_accuracy, or rows.adam.test_accuracy (see `results`).
 
@@ -130,22 +119,33 @@ class Page:
         columns = {"seeds": "seed", "records": "key", "statuses": "status"}
         about = {name: frame[column].tolist() for name, column in columns.items()}
         budgets = set(frame.get("budget", ()))
+        for trial in frame.itertuples():
+            self._lengths[f"{trial.share:g}"] = self.length(trial)
         return about | {"share": frame["share"].min(), "budget": budgets.pop() if len(budgets) == 1 else None}
+
+    @staticmethod
+    def length(trial) -> str:
+        """What a line of trials was trained, in words: 1 epoch of 2,500 images; by its share where that is not told."""
+        config = trial.record["config"] if hasattr(trial, "record") else {}
+        if "epochs" not in config:
+            return f"{100 * trial.share:.2g} % of the training"
+        count, images = len(trial.history), config.get("train_limit")
+        return f"{count} epoch{'s' * (count != 1)}" + (f" of {images:,} images" if images else "")
 
     def fill(self, text: str) -> str:
         """`text` with {key} (mean ± std if n > 1), {key.std}, {key.n}, {key.sum}, {key:.3f}, {key%} filled in.
 
-        A format or % gives the mean alone; sum is over the seeds; {{ and }} are braces. Numbers from shortened
-        trainings are marked †, and the text says how short. Raises CourseworkError on an unknown key.
+        A format or % gives the mean alone, "yes" the words yes and no; sum is over the seeds; {{ and }} are braces.
+        Numbers from shortened trainings are marked †, and the text says how short. Raises CourseworkError on an unknown
+        key.
         """
-        text = sentence(text, _code_so_far(), self.notebook)
-        shares = []
+        text, shares = sentence(text, _code_so_far(), self.notebook)
 
         def mark(result):
             if result["share"] == 1 or not result["records"] or not result["n"]:
                 return ""
             shares.append(result["share"])
-            return "†"
+            return SHORTENED
 
         def written(match):
             key = match[1]
@@ -155,7 +155,7 @@ class Page:
             stem, _, field = key.rpartition(".")
             if key in self.published:
                 result = self.published[key]
-                return markup.number(result["value"], form, result["std"], key) + mark(result)
+                return markup.number(result["value"], form, result["std"], key, result["unit"]) + mark(result)
             if stem in self.published and field == "sum":
                 result = self.published[stem]
                 return markup.number(sum(filter(None, result["values"])), form, name=stem) + mark(result)
@@ -163,14 +163,23 @@ class Page:
                 return markup.number(self.published[stem][field], form, name="" if field == "n" else stem)
             return refuse_unknown([key], self.published, self.notebook, "result")
 
-        filled = markup.FIELD.sub(written, text)
-        if not shares:
-            return filled
-        return filled + f" (†: shortened, the least to {100 * min(shares):.2g} % of the training)"
+        return markup.FIELD.sub(written, text) + shortened(shares, self._lengths)
 
-    def say(self, text: str) -> None:
-        """Show Markdown whose numbers are published results (see `fill`)."""
-        _display({"text/markdown": self.fill(text)})
+    def say(self, text: str, values: dict | None = None, **about) -> None:
+        """Show Markdown whose numbers are published results (see `fill`); without sentences whose numbers are missing.
+
+        values: {key: value} to publish first, with `about` as in `publish`.
+        """
+        for key, value in (values or {}).items():
+            self.publish(key, value, **about)
+        kept = [part for part in SENTENCES.split(text) if not self._lacks(part)]
+        if kept:
+            _display({"text/markdown": self.fill(" ".join(kept))})
+
+    def _lacks(self, text: str) -> bool:
+        """Whether a sentence names a result that has no value."""
+        named = [self.published.get(key) for key in markup.named_results(text, self.published)]
+        return MISSING in text or any(result is not None and result["n"] == 0 for result in named)
 
     def table(self, frame, caption: str, notes: str | None = None) -> None:
         """Show a DataFrame as a captioned table; caption and notes may hold {key}, as in `say`."""
@@ -234,6 +243,7 @@ class Page:
             "started": self._started,
             "seconds": time.time() - self._started,
             "used": trials.used() if trials else [],
+            "own": trials.own() if trials else [],
             "trials": trials.origins() if trials else {},
             "machine": device.describe() if device else {"python": sys.version.split()[0]},
         }

@@ -16,6 +16,7 @@ from helpers.base import CourseworkError, plain
 from helpers.page import markup
 
 OPEN, SEPARATOR, CLOSE = "\ue000", "\ue001", "\ue002"  # of private use: no text holds them
+MISSING = "\ue003"  # stands for a quantity without a value: its sentence is left out
 MARKED = re.compile(f"{OPEN}([^{SEPARATOR}]*){SEPARATOR}([^{CLOSE}]*){CLOSE}")
 DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?:[eE][-+]?\d+)?")
 SHORTENED = "†"
@@ -58,13 +59,13 @@ class Result:
     def __format__(self, form: str) -> str:
         """The mean, with ± its standard deviation for several seeds; yes, no or "2 of 5" for what is true or false.
 
-        form: a specification such as .3f, % for percent, or n for the number of seeds. A quantity without a value
-        cannot stand in a sentence: CourseworkError says so.
+        form: a specification such as .3f, % for percent, or n for the number of seeds. `page.say` leaves a sentence
+        out whose quantity has no value.
         """
         if form == "n":
             return self._marked(str(self.n))
         if not self:
-            raise CourseworkError(f"{self.name} has no value here; leave the sentence out: if result: page.say(...)")
+            return MISSING
         if all(isinstance(value, bool) for value in self.finite):
             count = sum(self.finite)
             words = f"{count} of {self.n}" if self.n > 1 else "yes" if count else "no"
@@ -157,8 +158,8 @@ class Rows:
         return len(self._rows)
 
 
-def sentence(text: str, source: str | None, where: str) -> str:
-    """`text` without its marks; numbers of shortened trainings carry †, and the sentence ends by how short they are.
+def sentence(text: str, source: str | None, where: str) -> tuple[str, list[float]]:
+    """`text` without its marks, numbers of shortened trainings with †; and the shares of these trainings.
 
     source: the notebook's code so far, None where there is none. A decimal number that neither a Result nor the code
     itself wrote is refused: a measured number must come from published results.
@@ -168,11 +169,12 @@ def sentence(text: str, source: str | None, where: str) -> str:
         if source is not None and number not in source:
             hint = "say it with a result, as in {ours.test_accuracy}"
             raise CourseworkError(f"{where}: {number} in a sentence is a plain number; {hint}")
+    return MARKED.sub(lambda match: match[2] + (SHORTENED if float(match[1]) < 1 else ""), text), shares
 
-    def written(match):
-        return match[2] + (SHORTENED if float(match[1]) < 1 else "")
 
-    words = MARKED.sub(written, text)
-    if not shares:
-        return words
-    return f"{words} ({SHORTENED}: shortened, the least to {100 * min(shares):.2g} % of the training)"
+def shortened(shares: list[float], lengths: dict[str, str]) -> str:
+    """What follows a text with marked numbers: how short their trainings were, in the words of `lengths` by share."""
+    words = [lengths.get(f"{share:g}") or f"{100 * share:.2g} % of the training" for share in sorted(shares)]
+    if not words:
+        return ""
+    return f" ({SHORTENED}: shortened{', the least' * (len(set(words)) > 1)} to {words[0]})"

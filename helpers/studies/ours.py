@@ -87,7 +87,7 @@ def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
     if config.scheduler == "one_cycle" and not held["cycle_momentum"]:
         held = {name: value for name, value in held.items() if name not in ("base_momentum", "max_momentum")}
     rows += _rows_of(held, f"option of {config.scheduler}")
-    table = [(name, _in_words(value), meaning) for name, value, meaning in rows]
+    table = [(_in_words(name), _in_words(value), _in_words(meaning)) for name, value, meaning in rows]
     return pd.DataFrame(table, columns=["hyper-parameter", "value", "what it is"])
 
 
@@ -99,7 +99,9 @@ def _in_words(value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     value = " and ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
-    return "none" if value in (None, "") else str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value in (None, "") else str(value).replace("_", " ")
 
 
 def probabilities(config: ClassifierConfig, key: str, limit: int | None = None) -> np.ndarray:

@@ -52,7 +52,7 @@ def test_a_quote_is_published_again_as_it_was(results, shown):
     here = page.Page("summary", {"budget": "smoke"}, {})
     results["study_a.x"] |= {"share": 0.5, "records": ["abc"]}
     said = shown(display.quote, here, results, "Ours: {study_a.x:.3f} (n = {study_a.x.n}).")
-    assert said[0]["text/markdown"] == "Ours: 0.860† (n = 3). (†: shortened, the least to 50 % of the training)"
+    assert said[0]["text/markdown"] == "Ours: 0.860† (n = 3). (†: shortened to 50 % of the training)"
     again = here.published["study_a.x"]
     assert (again["share"], again["budget"], again["records"]) == (0.5, "full", ["abc"])
 
@@ -60,4 +60,4 @@ def test_a_quote_is_published_again_as_it_was(results, shown):
 def test_a_quote_of_what_was_not_run_says_so(results, shown):
     here = page.Page("summary", {"budget": "smoke"}, {})
     said = shown(display.quote, here, results, "{study_a.x} and {study_b.y.std} and {study_c.z%}")
-    assert said[0]["text/markdown"] == "*Not run: study_b, study_c.*" and not here.published
+    assert said[0]["text/markdown"] == "*Not run: study B, study C.*" and not here.published

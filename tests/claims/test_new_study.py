@@ -28,7 +28,7 @@ def test_a_name_stays_a_name(notebooks, name):
     nb = nbformat.read(path, as_version=4)
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     assert all(ast.parse(cell.source) and len(cell.source.splitlines()) <= 12 for cell in code)
-    assert f'mu.begin("study_{name}", globals())' in code[1].source
+    assert f'mu.begin("study_{name}", globals(), data="fashion_mnist")' in code[1].source
     assert "NAME" not in path.read_text()
 
 

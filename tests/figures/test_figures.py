@@ -198,7 +198,7 @@ def test_bars_of_trials_hatch_the_shortened_ones_and_set_them_last():
         ]
     )
     drawing = figures.bars(trials, "test_accuracy")
-    assert drawing.data["name"].tolist() == ["whole one", "cut, shortened"]
+    assert drawing.data["name"].tolist() == ["whole one", "cut"]
     assert drawing.data["value"].tolist() == pytest.approx([0.85, 0.3])
     assert drawing.data["report"][0] == 0.75 and np.isnan(drawing.data["report"][1])
     assert [bool(patch.get_hatch()) for patch in drawing.figure.axes[0].patches] == [False, True]

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from helpers import base, page
 from helpers.base import CourseworkError
 from helpers.figures import Drawing
 from helpers.page import markup, parameters
+from helpers.page.results import Result
 
 
 @pytest.fixture
@@ -158,31 +158,6 @@ def test_budgets_edited_by_hand_are_refused_in_one_line(tmp_path, monkeypatch, t
         parameters.budget_values("smoke", "tiny")
 
 
-def test_begin_runs_again_after_other_cells_and_with_another_device(tmp_path, monkeypatch):
-    path = write_notebook(tmp_path, "tiny", FINISH)
-    monkeypatch.setattr(base, "NOTEBOOKS", path.parent)
-    monkeypatch.setenv("DEVICE", "cpu")
-    monkeypatch.setattr("helpers.page.page._outside", {})
-    kinds = {"budget": str, "lr": float, "device": str, "added": int, "net": dict}
-    cells = ["", 'budget: str = "smoke"\nlr: float = 0.3\ndevice: str = "auto"\nadded: int = 1', "net: dict = {}"]
-    values = {"budget": "smoke", "lr": 0.3, "device": "mps", "added": 1, "net": {}, "In": cells}
-    found = page.begin("tiny", values | {"__annotations__": kinds})
-    assert found.parameters == {"budget": "smoke", "lr": 0.3, "device": "mps", "added": 1}
-    assert os.environ["DEVICE"] == "mps"
-    page.begin("tiny", values | {"device": "auto", "__annotations__": kinds})
-    assert os.environ["DEVICE"] == "cpu"
-
-
-def test_papermill_may_tell_its_paths(tmp_path, monkeypatch):
-    path = write_notebook(tmp_path, "tiny", FINISH)
-    monkeypatch.setattr(base, "NOTEBOOKS", path.parent)
-    cells = ["", "# Parameters\nlr = 0.2\nPAPERMILL_INPUT_PATH = 'a'\n"]
-    values = {"budget": "smoke", "lr": 0.2, "In": cells, "__annotations__": {"budget": str, "lr": float}}
-    assert page.begin("tiny", values).changed == {"lr": 0.2}
-    with pytest.raises(CourseworkError, match="unknown parameter rate"):
-        page.begin("tiny", values | {"In": ["", "# Parameters\nrate = 0.2"]})
-
-
 @pytest.mark.parametrize("name", ["results", "data", "table", "parameters", "changed", "notebook", "finish"])
 def test_a_parameter_overwrites_nothing_of_the_page(name):
     own = page.Page("tiny", {"budget": "smoke", name: 3}, {})
@@ -203,24 +178,6 @@ def test_the_parameters_cell_is_read_without_running_it(tmp_path):
     assert page.check_parameters(path, {"lr": "0.5"}) == {"lr": 0.5}
     with pytest.raises(CourseworkError, match="did you mean epochs"):
         page.check_parameters(path, {"epoch": "2"})
-
-
-def test_begin_fills_from_the_budget_and_tells_what_changed(tmp_path, monkeypatch):
-    write_notebook(tmp_path, "tiny", FINISH)
-    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path / "notebooks")
-    kinds = {"budget": str, "seed": int, "lr": float, "epochs": int}
-    values = {"budget": "smoke", "seed": 0, "lr": 0.3, "epochs": None, "__annotations__": kinds}
-    found = page.begin("tiny", values)
-    assert (found.budget, found.lr, found.epochs, found.changed) == ("smoke", 0.3, 1, {"lr": 0.3})
-    with pytest.raises(CourseworkError, match=r"budgets\.yaml.* no value for width"):
-        page.begin("tiny", values | {"width": None, "__annotations__": kinds | {"width": int}})
-
-
-def test_begin_does_not_load_torch(tmp_path):
-    write_notebook(tmp_path, "tiny", FINISH)
-    code = 'budget: str = "smoke"\nimport sys, helpers as mu\nmu.begin("tiny", globals())'
-    code += '\nassert not {"torch", "numpy", "IPython"} & {*sys.modules}'
-    subprocess.run([sys.executable, "-c", code], env=environment(tmp_path), cwd=CHECKOUT, check=True)
 
 
 def test_papermill_alone_gives_and_checks_parameters(tmp_path):
@@ -286,11 +243,35 @@ def test_shortened_trainings_are_marked_alone_and_beside_whole_ones(a_page):
     a_page.publish("whole", [0.9], records=["k0"])
     a_page.publish("short", [0.5], share=0.02, records=["k1"])
     a_page.publish("count", 3)
-    assert a_page.fill("{whole}, {short}.") == "0.9, 0.5†. (†: shortened, the least to 2 % of the training)"
-    legend = " (†: shortened, the least to 2 % of the training)"
+    assert a_page.fill("{whole}, {short}.") == "0.9, 0.5†. (†: shortened to 2 % of the training)"
+    legend = " (†: shortened to 2 % of the training)"
     assert a_page.fill("{short} of {count}") == "0.5† of 3" + legend
     assert a_page.fill("{short.sum} of {short.n}") == "0.5† of 1" + legend
     assert a_page.fill("{whole} of {count}") == "0.9 of 3"
+    a_page.publish("shorter", [0.5], share=0.01, records=["k1"])
+    assert a_page.fill("{short}, {shorter}").endswith("(†: shortened, the least to 1 % of the training)")
+
+
+def test_shortened_trainings_say_their_epochs_and_images(a_page):
+    frame = pd.DataFrame({"seed": [0], "key": ["k"], "status": ["ok"], "share": 0.02, "history": [[1, 2]]})
+    frame["record"] = [{"config": {"epochs": 2, "train_limit": 2500}}]
+    a_page.publish("short", [0.5], **a_page.about(frame))
+    assert a_page.fill("{short}") == "0.5† (†: shortened to 2 epochs of 2,500 images)"
+
+
+def test_a_sentence_whose_number_is_missing_is_left_out(a_page, shell):
+    a_page.publish("none", None)
+    [(output, _)] = displayed(a_page.say, "It has {n}. At epoch {none} it fell. Hot: {hot:yes}.", {"n": 3, "hot": 1})
+    assert output["text/markdown"] == "It has 3. Hot: yes." and a_page.published["n"]["value"] == 3
+    missing = Result(name="loss", values=(None,))
+    [(output, _)] = displayed(a_page.say, f"The loss is {missing}. There is {{n}}.")
+    assert output["text/markdown"] == "There is 3."
+    assert displayed(a_page.say, "At epoch {none} it fell.") == []
+
+
+def test_numbers_with_a_unit_say_it(a_page):
+    a_page.publish("seconds", 786.5817, unit="s")
+    assert a_page.fill("{seconds}, {seconds:.0f}") == "787 s, 787"
 
 
 def test_a_table_has_caption_scopes_and_escaped_text():

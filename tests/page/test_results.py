@@ -8,7 +8,7 @@ import pytest
 
 from helpers.base import CourseworkError
 from helpers.page import markup, results
-from helpers.page.results import MARKED, Result, Row, Rows, sentence
+from helpers.page.results import MARKED, Result, Row, Rows, sentence, shortened
 
 
 def result(*values, name="test_accuracy", **about):
@@ -60,8 +60,7 @@ def test_a_form_decides_and_n_counts_seeds_with_a_value():
 
 
 def test_a_quantity_without_a_value_cannot_be_said():
-    with pytest.raises(CourseworkError, match="test_accuracy has no value"):
-        f"{result(None, None)}"
+    assert f"{result(None, None)}" == results.MISSING
     assert not result(None) and result(0.0)
 
 
@@ -89,9 +88,10 @@ def test_rows_publish_what_is_read():
 
 def test_a_sentence_marks_shortened_trainings():
     whole, short = result(0.9), result(0.5, share=0.01)
-    expected = "0.9000 and 0.5000† (†: shortened, the least to 1 % of the training)"
-    assert sentence(f"{whole} and {short}", "", "here") == expected
-    assert sentence(f"{whole} alone", "", "here") == "0.9000 alone"
+    assert sentence(f"{whole} and {short}", "", "here") == ("0.9000 and 0.5000†", [0.01])
+    assert sentence(f"{whole} alone", "", "here") == ("0.9000 alone", [])
+    assert shortened([0.02, 0.01], {"0.01": "1 epoch"}) == " (†: shortened, the least to 1 epoch)"
+    assert shortened([0.01, 0.01], {}) == " (†: shortened to 1 % of the training)" and shortened([], {}) == ""
 
 
 def test_a_sentence_refuses_a_plain_number_that_the_code_did_not_write():

@@ -1,0 +1,102 @@
+"""What a notebook calls: `begin`, and a page that also obtains its data, trains, and names its rows in words.
+
+page, dataset = mu.begin("task4_training", globals(), data="fashion_mnist")    # checks parameters before torch loads
+trials = page.train(mu.train_classifier, rows, study="mine", titles={"a1": "rate 0.1"})    # each row is published
+page.show(mu.figures.curves(mu.figures.histories(page.rows(trials)), "epoch", "test_accuracy", by="row"), "...")
+page.tell_cost(trials)
+"""
+
+import os
+
+from helpers.page.page import METRICS, Page
+from helpers.page.parameters import read_namespace
+
+_outside = {}  # DEVICE and PRECISION as they were before `begin` set them: it may run again with others
+REDUCED = ("epochs", "train_limit", "test_limit")  # parameters that say how short a shortened training is
+
+
+def begin(notebook: str, namespace: dict, data: str | None = None) -> "Notebook | tuple":
+    """Check the notebook's annotated parameters and return its page; with `data` also that data set: page, dataset.
+
+    data: the name of a data set, or a folder of pictures, as in `mu.obtain`. A parameter left at None takes its value
+    from notebooks/budgets.yaml. Raises CourseworkError on a bad or unknown value; without `data` nothing heavy loads.
+    """
+    values, changed = read_namespace(namespace, notebook)
+    for name in ("DEVICE", "PRECISION"):  # trials and their workers read these variables
+        before = _outside.setdefault(name, os.environ.get(name))
+        wanted = values.get(name.lower(), "auto")
+        wanted = before if wanted == "auto" else wanted
+        os.environ.pop(name, None) if wanted is None else os.environ.update({name: wanted})
+    page = Notebook(notebook, values, changed)
+    return page if data is None else (page, page.obtain(data))
+
+
+class Notebook(Page):
+    """A page that obtains data and trains; `titles` says its rows in words."""
+
+    def __init__(self, notebook: str, parameters: dict, changed: dict):
+        super().__init__(notebook, parameters, changed)
+        self.titles = {}
+
+    def obtain(self, name: str):
+        """The data set of this name, as the parameter `data` asks for it, noted on the page."""
+        from helpers import data
+
+        dataset = data.obtain(name, self.parameters["data"])
+        self.data(dataset)
+        return dataset
+
+    def train(self, function, rows, *, study, metrics=METRICS, derive=None, titles=None, seeds=None, **options):
+        """The trials of `rows` as a DataFrame, see `trials.run_study`; publishes the metrics of every row.
+
+        metrics: none publishes nothing. derive: a function of the frame that adds columns first. titles: rows in
+        words. seeds: by default page.seeds of them from page.seed on. options: prefix (of the keys, see
+        `publish_rows`), reduced (fields of shortened trainings, by default the parameters epochs, train_limit and
+        test_limit), whole=True (train every row as it stands, whatever the budget) and then live.
+        """
+        from helpers import trials
+
+        self.titles |= titles or {}
+        asked = {"study": study, "seeds": self.seed_list() if seeds is None else seeds}
+        prefix, whole = options.pop("prefix", ""), options.pop("whole", False)
+        if whole:
+            frame = trials.run(function, rows, **asked, budget=self.parameters["budget"], **options)
+        else:
+            short = {name: self.parameters[name] for name in REDUCED if name in self.parameters}
+            frame = trials.run_study(function, rows, **asked, page=self, **{"reduced": short} | options)
+        frame = derive(frame) if derive else frame
+        if metrics:
+            self.publish_rows(frame, metrics, prefix=prefix)
+        return frame
+
+    def seed_list(self) -> list[int]:
+        """The seeds that the parameters ask for: page.seeds of them, from page.seed on."""
+        return list(range(self.parameters["seed"], self.parameters["seed"] + self.parameters["seeds"]))
+
+    def title(self, row: str) -> str:
+        """A row in words."""
+        return self.titles.get(row, row.replace("_", " "))
+
+    def rows(self, frame, names=None):
+        """The trials of the rows `names` (by default all) in this order, under their titles, for figures and tables.
+
+        Where some were trained less than others, their titles say how much.
+        """
+        names = list(dict.fromkeys(frame["row"])) if names is None else list(names)
+        part = frame[frame["row"].isin(names)]
+        part = part.sort_values("row", key=lambda row: row.map(names.index), kind="stable", ignore_index=True)
+        return part.assign(row=part["row"].map(self.labels(part)))
+
+    def labels(self, frame) -> dict[str, str]:
+        """{row: its title}, with how much it was trained where others were trained more."""
+        lines, most = frame.drop_duplicates("row").itertuples(), frame["share"].max()
+        return {
+            line.row: self.title(line.row) + (f" ({self.length(line)})" if line.share < most else "") for line in lines
+        }
+
+    def tell_cost(self, *frames) -> None:
+        """Say how many trials the page stands on and what they cost; each counts once."""
+        seconds = {key: value for frame in frames for key, value in zip(frame["key"], frame["seconds"])}
+        self.publish("cost.trials", len(seconds))
+        self.publish("cost.hours", sum(seconds.values()) / 3600, unit="h")
+        self.say("This page stands on {cost.trials} trials, {cost.hours} of training on one core.")

@@ -1,0 +1,110 @@
+"""What a notebook calls: its page begins, obtains data, trains, and says rows in words."""
+
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from tiny_notebooks import CHECKOUT, FINISH, environment, write_notebook
+
+from helpers import base, notebook
+from helpers.base import CourseworkError
+
+
+@pytest.fixture
+def a_page():
+    return notebook.Notebook("tiny", {"budget": "smoke", "seed": 3, "seeds": 2, "data": "auto"}, {})
+
+
+def trials(**more):
+    """Four finished trials of two rows, two seeds each; the second row is shortened."""
+    columns = {"row": ["a1", "a1", "b_c", "b_c"], "seed": [0, 1] * 2, "key": ["k0", "k1", "k2", "k2"]}
+    columns |= {"seconds": [1800.0, 1800.0, 3600.0, 3600.0], "share": [1.0, 1.0, 0.5, 0.5], "status": "ok"}
+    frame = pd.DataFrame(columns | {"test_accuracy": [0.8, 0.9, 0.5, 0.6]} | more)
+    frame["history"] = [pd.DataFrame({"lr": [0.1]})] * 4
+    frame["record"] = [{"config": {"epochs": 1, "train_limit": 2500}}] * 4
+    return frame
+
+
+def test_begin_runs_again_after_other_cells_and_with_another_device(tmp_path, monkeypatch):
+    path = write_notebook(tmp_path, "tiny", FINISH)
+    monkeypatch.setattr(base, "NOTEBOOKS", path.parent)
+    monkeypatch.setenv("DEVICE", "cpu")
+    monkeypatch.setattr("helpers.notebook._outside", {})
+    kinds = {"budget": str, "lr": float, "device": str, "added": int, "net": dict}
+    cells = ["", 'budget: str = "smoke"\nlr: float = 0.3\ndevice: str = "auto"\nadded: int = 1', "net: dict = {}"]
+    values = {"budget": "smoke", "lr": 0.3, "device": "mps", "added": 1, "net": {}, "In": cells}
+    found = notebook.begin("tiny", values | {"__annotations__": kinds})
+    assert found.parameters == {"budget": "smoke", "lr": 0.3, "device": "mps", "added": 1}
+    assert os.environ["DEVICE"] == "mps"
+    notebook.begin("tiny", values | {"device": "auto", "__annotations__": kinds})
+    assert os.environ["DEVICE"] == "cpu"
+
+
+def test_papermill_may_tell_its_paths(tmp_path, monkeypatch):
+    path = write_notebook(tmp_path, "tiny", FINISH)
+    monkeypatch.setattr(base, "NOTEBOOKS", path.parent)
+    cells = ["", "# Parameters\nlr = 0.2\nPAPERMILL_INPUT_PATH = 'a'\n"]
+    values = {"budget": "smoke", "lr": 0.2, "In": cells, "__annotations__": {"budget": str, "lr": float}}
+    assert notebook.begin("tiny", values).changed == {"lr": 0.2}
+    with pytest.raises(CourseworkError, match="unknown parameter rate"):
+        notebook.begin("tiny", values | {"In": ["", "# Parameters\nrate = 0.2"]})
+
+
+def test_begin_fills_from_the_budget_and_tells_what_changed(tmp_path, monkeypatch):
+    write_notebook(tmp_path, "tiny", FINISH)
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path / "notebooks")
+    kinds = {"budget": str, "seed": int, "lr": float, "epochs": int}
+    values = {"budget": "smoke", "seed": 0, "lr": 0.3, "epochs": None, "__annotations__": kinds}
+    found = notebook.begin("tiny", values)
+    assert (found.budget, found.lr, found.epochs, found.changed) == ("smoke", 0.3, 1, {"lr": 0.3})
+    with pytest.raises(CourseworkError, match=r"budgets\.yaml.* no value for width"):
+        notebook.begin("tiny", values | {"width": None, "__annotations__": kinds | {"width": int}})
+
+
+def test_begin_does_not_load_torch(tmp_path):
+    write_notebook(tmp_path, "tiny", FINISH)
+    code = 'budget: str = "smoke"\nimport sys, helpers as mu\nmu.begin("tiny", globals())'
+    code += '\nassert not {"torch", "numpy", "IPython"} & {*sys.modules}'
+    subprocess.run([sys.executable, "-c", code], env=environment(tmp_path), cwd=CHECKOUT, check=True)
+
+
+def test_rows_are_told_in_words_and_say_how_short_they_are(a_page):
+    a_page.titles = {"a1": "rate 0.1"}
+    found = a_page.rows(trials(), ["b_c", "a1"])
+    assert found["row"].tolist() == ["b c (1 epoch of 2,500 images)"] * 2 + ["rate 0.1"] * 2
+    assert "share" not in found and found["test_accuracy"].tolist() == [0.5, 0.6, 0.8, 0.9]
+    assert a_page.rows(trials(share=0.5))["row"].tolist() == ["rate 0.1"] * 2 + ["b c"] * 2
+
+
+def test_the_cost_counts_every_trial_once(a_page):
+    a_page.tell_cost(trials(), trials())
+    assert a_page.published["cost.trials"]["value"] == 3 and a_page.published["cost.hours"]["value"] == 2.0
+
+
+def test_train_asks_for_the_seeds_and_publishes_every_row(a_page, monkeypatch):
+    asked = {}
+
+    def run_study(function, rows, **options):
+        asked.update(options)
+        return trials()
+
+    monkeypatch.setattr("helpers.trials.run_study", run_study, raising=False)
+    a_page.parameters |= {"epochs": 2, "train_limit": None}
+    derived = lambda frame: frame.assign(gap=0.1)  # noqa: E731
+    found = a_page.train(None, {}, study="s", metrics=["gap"], derive=derived, titles={"a1": "one"}, prefix="p.")
+    assert asked["seeds"] == [3, 4] and asked["reduced"] == {"epochs": 2, "train_limit": None}
+    assert {"p.a1.gap", "p.b_c.gap"} <= set(a_page.published) and "gap" in found and a_page.title("a1") == "one"
+    a_page.published.clear()
+    a_page.train(None, {}, study="s", metrics=None)
+    assert a_page.published == {}
+
+
+def test_begin_with_data_gives_page_and_data_set(tmp_path, monkeypatch):
+    path = write_notebook(tmp_path, "tiny", FINISH)
+    monkeypatch.setattr(base, "NOTEBOOKS", path.parent)
+    monkeypatch.setattr(notebook.Notebook, "obtain", lambda self, name: f"{name} as {self.parameters['data']}")
+    values = {"budget": "smoke", "data": "real", "__annotations__": {"budget": str, "data": str}}
+    page, dataset = notebook.begin("tiny", values, data="fashion_mnist")
+    assert page.notebook == "tiny" and dataset == "fashion_mnist as real"
