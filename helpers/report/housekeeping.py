@@ -104,6 +104,8 @@ def publish(given: dict[str, str]) -> None:
             raise CourseworkError(f"{state} is no complete page; run make report BUDGET={folder.name} first")
     for name in [f"{name}.{kind}" for name in names for kind in ("json", "html")] + ["index.html", "check.py"]:
         base.write_atomically(base.PUBLISHED / name, (folder / name).read_bytes())
+    if (folder / "search.json").exists():  # what study G found, for tasks 3 to 5
+        base.write_atomically(base.NOTEBOOKS / "search.json", (folder / "search.json").read_bytes())
     if (base.REPORTS / "bench.json").exists():
         base.write_atomically(base.PUBLISHED / "bench.json", (base.REPORTS / "bench.json").read_bytes())
     print(f"{len(names)} pages copied to {base.PUBLISHED}")

@@ -2,7 +2,7 @@
 
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
-from helpers.claims import claims, evidence, ledger
+from helpers.claims import claims, evidence
 from helpers.page.markup import quantity
 from helpers.report.export.order import load_rubric
 
@@ -16,28 +16,41 @@ def table() -> str:
 
     Raises CourseworkError where no summary has been published.
     """
-    if not (base.PUBLISHED / "summary.json").exists():
-        raise CourseworkError(f"{base.PUBLISHED} has no summary.json: make report, then make publish")
     results = evidence.load_results(base.PUBLISHED.name)
-    judged = ledger.judged(claims.load_claims(), results)
-    headline = load_rubric()["headline"]
-    lines = ["| | best, printed | the same network here | runs |", "|---|---|---|---|"]
-    for row in judged.set_index("claim").loc[headline["claims"]].to_dict("records"):
-        [page] = base.PUBLISHED.glob(f"{row['home']}_*.html")
-        link = f"[report {row['report']}: {row['statement']}](reports/published/{page.name})"
-        cells = [link, row["printed"], row["measured"] or "–", row["n"]]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    if "summary.claims.claims" not in results:
+        raise CourseworkError(f"{base.PUBLISHED} holds no summary: make report, then make publish")
+    return "\n".join([*_best(results), "", *_verdicts(results)])
+
+
+def _best(results: dict) -> list[str]:
+    headline, known = load_rubric()["headline"], {claim.id: claim for claim in claims.load_claims()}
+    lines = ["| best that is printed | printed | the same network here | runs |", "|---|---|---|---|"]
+    for claim in (known[name] for name in headline["claims"]):
+        found = results[next(iter(claim.evidence.values()))]
+        link = f"[report {claim.report}]({found['page']}): {claim.statement}"
+        lines.append(f"| {link} | {claim.value} | {_in_words(claim.id, found)} | {found['n']} |")
     for own in headline["ours"]:
         found = results[own["key"]]
-        lines.append(
-            f"| **{own['about']}** | | **{quantity(own['key'], found['value'], found['std'])}** | {found['n']} |"
-        )
-    counted = ledger.counts(judged)
-    shown = [name for name in COLUMNS if name in counted]
-    lines += ["", "| claims of | " + " | ".join([*shown, "all"]) + " |", "|---" * (len(shown) + 2) + "|"]
-    for report, row in counted.iterrows():
-        lines.append(f"| {report} | " + " | ".join(str(row[name]) for name in [*shown, "claims"]) + " |")
-    return "\n".join(lines)
+        lines.append(f"| **[{own['about']}]({found['page']})** | | **{_in_words(own['key'], found)}** | {found['n']} |")
+    return lines
+
+
+def _in_words(name: str, found: dict) -> str:
+    shortened = "" if found["share"] == 1 else f" ({100 * found['share']:.2g} % of the training)"
+    return quantity(name, found["value"], found["std"]) + shortened
+
+
+def _verdicts(results: dict) -> list[str]:
+    """The counts that the summary published as verdicts.<report>.<verdict>; verdicts that no claim got are left out."""
+    start = "summary.verdicts."
+    counts = {key.removeprefix(start): int(found["value"]) for key, found in results.items() if key.startswith(start)}
+    shown = [name for name in COLUMNS if counts.get(f"all.{name.replace(' ', '_')}")]
+    lines = [f"| claims of | {' | '.join([*shown, 'all'])} |", "|---" * (len(shown) + 2) + "|"]
+    for report in dict.fromkeys(key.partition(".")[0] for key in counts):
+        cells = [counts[f"{report}.{name.replace(' ', '_')}"] for name in [*shown, "claims"]]
+        name = "all five" if report == "all" else f"report {report}"
+        lines.append(f"| {name} | {' | '.join(map(str, cells))} |")
+    return lines
 
 
 def write() -> None:
