@@ -269,6 +269,15 @@ def test_a_hopeless_notebook_ends_and_says_how(hopeless, name):
 
 
 @pytest.mark.fault("notebooks that end badly")
+def test_of_many_pieces_printed_by_turns_none_is_lost(hopeless):
+    text = (hopeless.home / "reports" / "smoke" / "many_pieces.ipynb").read_text()
+    [cell] = [cell for cell in json.loads(text)["cells"] if "file=sys.stderr" in "".join(cell["source"])]
+    printed = {output["name"]: "".join(output["text"]).split() for output in cell["outputs"]}
+    assert printed == {name: [str(n) for n in range(3000)] for name in ("stdout", "stderr")}
+    assert len(cell["outputs"]) == 2
+
+
+@pytest.mark.fault("notebooks that end badly")
 @pytest.mark.parametrize("name", [*FILES, "folder"])
 def test_a_file_that_is_no_notebook_is_said_in_one_line(hopeless, name):
     [line] = [line for line in hopeless.done.stdout.splitlines() if line.startswith(f"{name} ")]

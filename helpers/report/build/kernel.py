@@ -29,6 +29,11 @@ from helpers.report.build.outputs import ENGINE
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # the reason is told by us
 
 GRACE = 8.0  # seconds that an interrupted kernel has to end by itself
+# Lets any number of prints wait in the kernel, as `client` does here: zmq drops what goes beyond a thousand, also the
+# message that ends a cell.
+UNLIMITED = (
+    "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))(get_ipython().kernel.iopub_thread)"
+)
 LONGEST = 95  # bytes of a path beside which a socket can lie: macOS allows 103, with its own ending
 
 
@@ -49,11 +54,11 @@ class PinnedKernel(AsyncKernelManager):
 
     @property
     def kernel_spec(self):
-        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict([f"--IPKernelApp.exec_lines={UNLIMITED}"]))
 
     def client(self, **options):
         client = super().client(**options)
-        client.context.rcvhwm = 0  # else of a thousand prints that wait some are lost, also the one that ends the cell
+        client.context.rcvhwm = 0
         return client
 
     async def start_kernel(self, **options):
