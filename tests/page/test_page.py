@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -180,6 +181,42 @@ def test_papermill_may_tell_its_paths(tmp_path, monkeypatch):
     assert page.begin("tiny", values).changed == {"lr": 0.2}
     with pytest.raises(CourseworkError, match="unknown parameter rate"):
         page.begin("tiny", values | {"In": ["", "# Parameters\nrate = 0.2"]})
+
+
+TYPED = 'budget: str = "smoke"\nlr: float = 0.1\nepochs: int = 2\n'
+
+
+@pytest.mark.parametrize(
+    ("cells", "refused"),
+    [
+        ([TYPED + "epoch = 3"], "unknown parameter epoch; did you mean epochs?"),
+        ([TYPED + "momentum = 0.9"], "unknown parameter momentum; valid: budget, lr, epochs"),
+        ([TYPED, "epoch = 3\nbatch = [1]"], "did you mean epochs?"),
+        ([TYPED + "epoch = 3", "mu.begin(1)", TYPED], ""),  # mended
+        ([TYPED, "epoch = 3", "mu.begin(1)", "epochs = 3"], ""),
+        ([TYPED, "rate = 3", "epoch = 3\nprint(epoch)", "for epoch in range(3): pass"], ""),  # a person's own names
+        ([TYPED.replace("epochs: int", "epochs")], ""),  # its type is in the file
+        ([TYPED, "broken ("], ""),
+    ],
+)
+def test_a_name_that_reaches_no_parameter_is_refused(tmp_path, monkeypatch, cells, refused):
+    path = write_notebook(tmp_path, "tiny", FINISH)
+    monkeypatch.setattr(base, "NOTEBOOKS", path.parent)
+    kinds = {"budget": str, "lr": float} | ({"epochs": int} if "epochs: int" in "".join(cells) else {})
+    values = {"budget": "smoke", "lr": 0.1, "epochs": 3, "__annotations__": kinds}
+    values["In"] = ["", *cells, 'mu.begin("tiny", globals())']
+    if refused:
+        with pytest.raises(CourseworkError, match=re.escape(refused)):
+            page.begin("tiny", values)
+    else:
+        assert page.begin("tiny", values).epochs == 3
+
+
+def test_in_a_notebook_a_mistake_ends_in_its_sentence(shell):
+    code = "import helpers as mu\nmu.begin('none', {'budget': 'huge', '__annotations__': {'budget': str}})"
+    with capture_output() as said:
+        shell.run_cell(code)
+    assert said.stdout == "CourseworkError: none: budget=huge: expected one of smoke, standard, full\n"
 
 
 @pytest.mark.parametrize("name", ["results", "data", "table", "parameters", "changed", "notebook", "finish"])
