@@ -4,7 +4,7 @@ import io
 import os
 import sys
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 REDRAW = 1.0  # seconds between two drawings
 
@@ -22,7 +22,12 @@ class Curve:
     def __init__(self, titles: dict[str, str]):
         """titles: a trial's key -> its row in words."""
         self._titles, self._name, self._rows, self._drawn = titles, None, [], 0.0
-        self._handle = _show({"text/markdown": f"*Starting a worker for {_listed(list(titles.values()))} ...*"})
+        whose = f"{len(titles)} trainings" if len(titles) > 1 else next(iter(titles.values()))
+        words = {
+            "text/markdown": f"*Starting a worker for {whose} ...*",
+            "text/plain": f"Starting a worker for {whose} ...",
+        }
+        self._handle = _Box(words) if _in_callback() else _show(words)
 
     def add(self, name: str, values: dict) -> None:
         """A trial ended an epoch, with these values by name; the first to speak is followed to its end."""
@@ -103,5 +108,24 @@ def _show(output: dict):
     return display({"text/plain": next(iter(output.values())), **output}, raw=True, display_id=True)
 
 
-def _listed(titles: list[str]) -> str:
-    return titles[0] if len(titles) == 1 else f"{len(titles)} trainings"
+def _in_callback() -> bool:
+    """Whether a widget's button was pressed, and no cell runs: JupyterLab then updates no display, only widgets."""
+    parent = sys.modules["IPython"].get_ipython().get_parent()
+    return parent.get("header", {}).get("msg_type") != "execute_request"
+
+
+class _Box:
+    """A display handle in the form of a widget."""
+
+    def __init__(self, output: dict):
+        import ipywidgets
+        from IPython.display import display
+
+        self._widgets, self._box = ipywidgets, ipywidgets.VBox()
+        display(self._box)
+        self.update(output)
+
+    def update(self, output: dict, raw: bool = True) -> None:
+        picture = output.get("image/png")
+        image = self._widgets.Image(value=b64decode(picture)) if picture else self._widgets.Label(output["text/plain"])
+        self._box.children = [image]

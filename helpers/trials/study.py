@@ -64,7 +64,7 @@ def _tell(study, trials, found, trained: bool):
         watching.show_cached([words for words, _ in done], [record["history"] for _, record in done])
     finished = [record for _, record in done if record["status"] != "failed"]
     if finished and len({trial.row for trial in trials}) == 1:
-        caption = "This run beside your earlier ones on this machine: in what their settings differ from this one's"
+        caption = "This run beside your earlier ones on this machine"
         watching.show_table(earlier.earlier_runs(study, finished), caption)
 
 
