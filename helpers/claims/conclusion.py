@@ -20,8 +20,9 @@ def conclude(page, report: str, *sentences: str) -> None:
     frame = ledger.tell_result(page, report, *sentences)
     if frame.empty:
         return
-    _say_how_sure(page, frame[frame["kind"].isin(["number", "order"]) & (frame["n"] > 0)])
     lines = accuracies(frame)
+    shown = " Figure 1 sets the printed test accuracies beside ours." if len(lines) else ""  # the page's first picture
+    _say_how_sure(page, frame[frame["kind"].isin(["number", "order"]) & (frame["n"] > 0)], shown)
     if len(lines):
         page.show(
             figures.forest(lines.head(MOST)),
@@ -29,7 +30,7 @@ def conclude(page, report: str, *sentences: str) -> None:
         )
 
 
-def _say_how_sure(page, tested: pd.DataFrame) -> None:
+def _say_how_sure(page, tested: pd.DataFrame, more: str) -> None:
     whole = tested[tested["share"] == 1]
     page.publish("sure.tested", len(tested))
     page.publish("sure.whole", len(whole))
@@ -42,7 +43,7 @@ def _say_how_sure(page, tested: pd.DataFrame) -> None:
     if len(sharp):
         page.publish("sure.resolution", float(sharp.median()))
         words += "; a printed accuracy that is off by {sure.resolution:.3f} would be refuted in nine cases of ten"
-    page.say(f"{words}. A verdict that its seeds cannot carry is *inconclusive*.")
+    page.say(f"{words}. A verdict that its seeds cannot carry is *inconclusive*.{more}")
 
 
 def accuracies(frame: pd.DataFrame) -> pd.DataFrame:

@@ -157,6 +157,7 @@ def _stands(study: str, key: str, check: str) -> bool:
 
 def _template() -> str:
     files = sorted((base.CHECKOUT / "helpers" / "report" / "export" / "template").glob("*"))
+    files += [base.NOTEBOOKS / "bibliography.json"]
     return digest([source_hash("helpers.report.export.export"), *(file_hash(file) for file in files)])
 
 

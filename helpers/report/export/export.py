@@ -23,6 +23,7 @@ from helpers.report.export.facts import COMPLETE, banners, facts, provenance_row
 from helpers.report.export.folds import fold_words
 from helpers.report.export.order import neighbours
 from helpers.report.export.pieces import Prose, stream_text, with_references
+from helpers.report.export.references import References
 from helpers.report.export.seal import gate, seal
 
 TEMPLATES = Path(__file__).parent
@@ -42,8 +43,8 @@ def page_html(nb, state: dict, folder: Path) -> str:
 
     Image files that its text shows are embedded from `folder`.
 
-    Raises CourseworkError, in one line, on a figure without alt text, a formula that MathML lacks, anything that
-    would be fetched from elsewhere, and a complete run that published nothing.
+    Raises CourseworkError, in one line, on a figure without alt text, a formula that MathML lacks, a citation of a work
+    that is not listed, anything that would be fetched from elsewhere, and a complete run that published nothing.
     """
     name = state["notebook"]
     bundle = results_of(nb)
@@ -54,9 +55,10 @@ def page_html(nb, state: dict, folder: Path) -> str:
     parts = list(_parts(nb, name, prose, strict=state.get("status") == "complete"))
     there = {f"table-{number + 1}" for number in range(prose.tables.count)}
     there |= {f"figure-{part['number']}" for part in parts if part["kind"] == "figure"}
+    references = References(name)
     for part in parts:
         if part["kind"] == "prose":
-            part["html"] = with_references(part["html"], there)
+            part["html"] = references.link(with_references(part["html"], there))
     page = {
         "notebook": name,
         "title": state.get("title") or name,
@@ -68,6 +70,7 @@ def page_html(nb, state: dict, folder: Path) -> str:
         "banners": banners(state, bundle),
         "heading": prose.headings.title,
         "contents": prose.headings.entries,
+        "references": references.listed(),
         "results": list(result_rows(bundle)),
         "provenance": list(provenance_rows(state)),
         "command": state.get("command") or "",

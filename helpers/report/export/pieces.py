@@ -15,6 +15,7 @@ FIRST, LAST, WIDEST = 30, 10, 2000  # lines kept of a long printout, characters 
 PHONE, DESK = 36, 84  # characters beside each other on a phone, where a wider table is stacked, and on a desk
 SENTENCE = 30  # characters of a cell that makes its column a wide one on a narrow screen
 PROGRESS = r"\d+%\||\d+(\.\d+)?\s?(it/s|s/it)"
+OTHERS = r"(figure|table|fold|note)-\d+|reference-.*"  # ids that are not headings'
 NUMBER = r"[-−+<>~±×%\s\d.,]*\d[-−+±×%\s\d.,e]*"
 
 
@@ -25,7 +26,16 @@ class Headings:
         self.title = None
         self.entries = []
         self._level = 1
-        self._taken = {"content", "results", "run", "manifest", "published-results", "provenance", "manifest-of-hashes"}
+        self._taken = {
+            "content",
+            "results",
+            "run",
+            "manifest",
+            "published-results",
+            "provenance",
+            "manifest-of-hashes",
+            "references",
+        }
 
     def add(self, html: str, level: int) -> str:
         """A heading as HTML; the first `#` heading becomes the page's title and is not repeated in the text."""
@@ -37,7 +47,9 @@ class Headings:
         stem = re.sub(r"[^a-z0-9]+", "-", plain.encode("ascii", "ignore").decode().lower()).strip("-") or "section"
         slug = stem
         count = 1
-        while slug in self._taken or re.fullmatch(r"(figure|table|fold)-\d+", slug):  # those are others' ids
+        while slug in self._taken or re.fullmatch(
+            r"(figure|table|fold)-\d+|reference-.*", slug
+        ):  # those are others' ids
             count += 1
             slug = f"{stem}-{count}"
         self._taken.add(slug)

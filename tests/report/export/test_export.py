@@ -354,7 +354,12 @@ def test_errors_are_seen(tmp_path):
 
 def test_results_stand_in_the_page(text, soup):
     bundle = sample_page.bundle()
-    assert sealed.embedded(text, "results") == json.loads(json.dumps(bundle))
+    embedded, whole = sealed.embedded(text, "results"), json.loads(json.dumps(bundle))
+    usual = {"unit": "", "standin": False, "budget": bundle["budget"], "records": [], "seeds": None}
+    for key, result in embedded["results"].items():  # what goes without saying is left out
+        assert usual | {"statuses": whole["results"][key]["statuses"]} | result == usual | whole["results"][key]
+    assert embedded["results"]["high_rate.train_loss"]["statuses"] and "unit" not in embedded["results"]["train_loss"]
+    assert embedded | {"results": 0} == whole | {"results": 0}
     rows = {row["data-key"]: [cell.text for cell in row("td")] for row in soup("tr", attrs={"data-key": True})}
     assert set(rows) == set(bundle["results"])
     assert rows["seconds"] == ["185 s", "1", ""]

@@ -1,0 +1,68 @@
+"""Citations in the text of a page, [@jordan2024], as numbered links, and the list that they lead to."""
+
+import html
+import json
+import re
+
+from helpers import base
+from helpers.base import CourseworkError
+
+CITED = re.compile(r"\[(@[\w.-]+(?:; ?@[\w.-]+)*)\]")
+KEPT = re.compile(r"(<(?:code|pre|math|a)\b.*?</(?:code|pre|math|a)>|<[^>]*>)", re.DOTALL)
+
+
+def bibliography() -> dict[str, dict]:
+    """The entries of notebooks/bibliography.json (CSL-JSON) by id. Raises CourseworkError where it is damaged."""
+    path = base.NOTEBOOKS / "bibliography.json"
+    if not path.is_file():
+        return {}
+    try:
+        return {entry["id"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
+    except (ValueError, TypeError, KeyError) as error:
+        raise CourseworkError(f"{path}: expected a list of CSL-JSON entries, each with an id ({error})") from None
+
+
+class References:
+    """The works that one page cites, in the order of their first citation; `where` names the page in errors."""
+
+    def __init__(self, where: str):
+        self.where, self.cited, self._known = where, [], bibliography()
+
+    def link(self, text: str) -> str:
+        """HTML with its citations as links to the list. Raises CourseworkError on a work that is not listed."""
+        pieces = KEPT.split(text)
+        pieces[::2] = [CITED.sub(self._numbers, piece) for piece in pieces[::2]]
+        return "".join(pieces)
+
+    def _numbers(self, match) -> str:
+        links = []
+        for name in re.findall(r"@([\w.-]+)", match[1]):
+            if name not in self._known:
+                raise CourseworkError(f"{self.where}: cites @{name}, which is not in notebooks/bibliography.json")
+            if name not in self.cited:
+                self.cited.append(name)
+            links.append(f'<a href="#reference-{name}">{self.cited.index(name) + 1}</a>')
+        return f"[{', '.join(links)}]"
+
+    def listed(self) -> list[tuple[str, str]]:
+        """(id of its place on the page, reference as HTML) of each work cited."""
+        return [(f"reference-{name}", in_words(self._known[name])) for name in self.cited]
+
+
+def in_words(entry: dict) -> str:
+    """An entry of CSL-JSON as one line of HTML: authors, year, linked title, where it appeared."""
+    year = "".join(f" ({part[0]})" for part in entry.get("issued", {}).get("date-parts", [])[:1])
+    who = _authors(entry.get("author", []))
+    title = html.escape(entry["title"])
+    address = entry.get("URL") or (f"https://doi.org/{entry['DOI']}" if "DOI" in entry else "")
+    title = f'<a href="{html.escape(address)}">{title}</a>' if address else title
+    where = [html.escape(entry[name]) for name in ("container-title", "publisher", "number", "note") if name in entry]
+    return f"{who}{year}{'. ' * bool(who or year)}{title}. {', '.join(where)}".rstrip(". ") + "."
+
+
+def _authors(authors: list[dict]) -> str:
+    """K. Jordan; S. Kapoor and A. Narayanan; of more than three the first and "and others"."""
+    names = [html.escape(f"{author.get('given', '')[:1]}. {author['family']}".lstrip(". ")) for author in authors]
+    if len(names) > 3:
+        return f"{names[0]} and others"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
