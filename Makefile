@@ -54,8 +54,8 @@ new-study: $(READY)  ## start a study of your own: make new-study NAME=mine
 lock: $(READY)  ## write the installed versions to requirements.lock
 	@$(REPORT) lock
 
-publish: $(READY)  ## copy complete full-budget pages and records to reports/published, to be committed
-	@$(REPORT) publish
+publish: $(READY)  ## copy the pages (BUDGET=full) and records to reports/published, and the table to the README
+	@$(REPORT) publish $(GIVEN)
 
 clean: $(READY)  ## remove the pages and the tools' caches
 	@$(REPORT) clean

@@ -15,7 +15,7 @@ HOMES = {
     "notebook": "begin",
     "training": "ClassifierConfig fit train_classifier",
     "trials": "recall run run_study spot_check",
-    "studies": "at_epoch cut_on_plateau derive mean_between grid numpy_net ours regression",
+    "studies": "at_epoch cut_on_plateau derive mean_between grid numpy_net ours reference regression search",
     "claims": "ledger",
     # The names of the course's my_utils, last: they would win over ours.
     "course": " ".join(course.__all__),

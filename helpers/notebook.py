@@ -8,10 +8,12 @@ page.tell_cost(trials)
 
 import os
 
+from helpers.base import CourseworkError
 from helpers.page.page import METRICS, Page
 from helpers.page.parameters import read_namespace
 
 _outside = {}  # DEVICE and PRECISION as they were before `begin` set them: it may run again with others
+CourseworkError._render_traceback_ = lambda error: [f"CourseworkError: {error}"]  # IPython shows this line alone
 REDUCED = ("epochs", "train_limit", "test_limit")  # parameters that say how short a shortened training is
 
 
@@ -85,7 +87,7 @@ class Notebook(Page):
         names = list(dict.fromkeys(frame["row"])) if names is None else list(names)
         part = frame[frame["row"].isin(names)]
         part = part.sort_values("row", key=lambda row: row.map(names.index), kind="stable", ignore_index=True)
-        return part.assign(row=part["row"].map(self.labels(part))).drop(columns="share")
+        return part.assign(row=part["row"].map(self.labels(part)))
 
     def labels(self, frame) -> dict[str, str]:
         """{row: its title}, with how much it was trained where others were trained more."""

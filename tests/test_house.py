@@ -31,7 +31,7 @@ data trials
 notebook
 training course
 studies claims
-report.check report.export report report.build report.__main__
+report.sealed report.check report.export report report.build report.__main__
 """
 HEAVY = ("torch", "papermill", "nbconvert", "matplotlib", "pandas")
 LIGHT = {  # modules that may not make a reader wait, and what they may load all the same
@@ -43,6 +43,7 @@ LIGHT = {  # modules that may not make a reader wait, and what they may load all
     "trials.kinds": "",
     "data.sources": "",
     "claims": "pandas",
+    "report.sealed": "",
     "report.check": "",
     "report.build.run": "",
 }

@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from tiny_notebooks import CHECKOUT, environment, report, state
 
 from helpers import networks, training
-from helpers.report import check
+from helpers.report import sealed
 
 TASKS = sorted(path.stem for path in (CHECKOUT / "notebooks").glob("task*.ipynb"))
 PUBLISHED = {  # what other pages and the marking sheet look for
@@ -85,7 +85,7 @@ def test_task_5_tests_what_task_4_trained(home):
 
 def test_the_page_gives_its_accuracy_again(home):
     page = home / "reports" / "smoke" / "task5_final_accuracy.html"
-    examined = check.examine(page.read_bytes())
+    examined = sealed.examine(page.read_bytes())
     assert not examined["refuted"] and not examined["changed"]
     assert examined["accuracy"] == pytest.approx(
         state(home, "task5_final_accuracy")["results"]["test_accuracy"]["value"]

@@ -3,7 +3,7 @@
 from helpers.base import door
 
 HOMES = {
-    "claims": "Claim denominator load_claims printed",
+    "claims": "Claim denominator load_claims printed with_printed",
     "evidence": "answers check_answered load_results record_of sample",
     "readings": "judge_all judge_claim",
     "ledger": "beside",

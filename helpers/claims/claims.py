@@ -112,6 +112,25 @@ def printed(claim_id: str) -> float:
     return sum(values.printed(texts[claim_id])[:2]) / 2
 
 
+def with_printed(trials: pd.DataFrame, study: str) -> pd.DataFrame:
+    """`trials` with a column printed_<metric> for each metric of theirs that a report prints, by row; nan where none.
+
+    A figure draws these beside the metric. The first claim counts whose evidence is a result of the row; its id names
+    the metric, as A2.test_accuracy, or else the result.
+    """
+    from helpers.figures.lines import PRINTED  # with all of matplotlib
+
+    found = {}
+    for claim in load_claims():
+        for key in claim.needs() if claim.value and claim.kind in ("number", "diverges") else ():
+            home, row, metric = [*key.split("."), "", ""][:3]
+            named = claim.id.rpartition(".")[2]
+            metric = named if named in trials else metric
+            if home == study and metric in trials:
+                found.setdefault(f"{PRINTED}{metric}", {}).setdefault(row, printed(claim.id))
+    return trials.assign(**{column: trials["row"].map(by_row) for column, by_row in found.items()})
+
+
 def numbers() -> pd.DataFrame:
     """Every number that the reports print: report, offset, line, printed, claims, set_aside (why)."""
     return pd.read_csv(base.NOTEBOOKS / "numbers.csv", dtype={"printed": str}, keep_default_na=False)

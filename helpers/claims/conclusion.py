@@ -56,8 +56,7 @@ def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
         if not here or line["verdict"] not in figures.forest_plot.MARKS:
             continue
         low, high, _ = values.printed(line["printed"])
-        trained = "" if line["share"] == 1 else f" ({100 * line['share']:.2g} % trained)"
         mean, half = (float("nan") if line[name] is None else line[name] for name in ("value", "half_width"))
-        label = ON_THE_AXIS.sub("", line["statement"]) + trained
-        lines.append((label, low, high, mean, half, line["verdict"]))
-    return pd.DataFrame(lines, columns=["label", "low", "high", "mean", "half_width", "verdict"])
+        label = ON_THE_AXIS.sub("", line["statement"])
+        lines.append((label, low, high, mean, half, line["verdict"], line["share"] < 1))
+    return pd.DataFrame(lines, columns=["label", "low", "high", "mean", "half_width", "verdict", "short"])

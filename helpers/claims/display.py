@@ -14,6 +14,9 @@ LOOK = """.filters fieldset { border: 0; padding: 0; margin: .3rem 0; } .filters
 .filters label { display: inline-block; margin-right: 1rem; min-height: 24px; }"""
 
 
+NOTED = ("assumed: ", "does not establish: ", "innocent cause of a difference: ")  # begin what many trails repeat
+
+
 def show(frame: pd.DataFrame, claims: list, results: dict) -> None:
     """Show the ledger: the filters, then the table, whose reasons unfold into trails.
 
@@ -22,8 +25,8 @@ def show(frame: pd.DataFrame, claims: list, results: dict) -> None:
     """
     from IPython.display import HTML, Markdown, display
 
-    flat, by_id = evidence.answers(results), {claim.id: claim for claim in claims}
-    rows = [_row(line, trail(by_id[line["claim"]], flat, line)) for line in frame.to_dict("records")]
+    flat, by_id, notes = evidence.answers(results), {claim.id: claim for claim in claims}, {}
+    rows = [_row(line, trail(by_id[line["claim"]], flat, line), notes) for line in frame.to_dict("records")]
     heads = ("Claim", "Printed", "Ours", "Verdict, and what it stands on")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     caption = "Every claim with its verdict, ordered by report and verdict. The reason unfolds into the trail."
@@ -31,6 +34,7 @@ def show(frame: pd.DataFrame, claims: list, results: dict) -> None:
     display(
         HTML(f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
     )
+    display(Markdown(_notes_listed(notes)))
 
 
 def _slug(text: str) -> str:
@@ -52,17 +56,26 @@ def _filters(frame: pd.DataFrame) -> str:
     return f'<div class="filters">{"".join(fields)}<style>{chr(10).join(rules)}</style></div>'
 
 
-def _row(line: dict, steps: list[str]) -> str:
-    """One claim as a table row; the trail's first two lines only repeat it."""
+def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
+    """One claim as a table row; the trail's first two lines only repeat it. What many rows say is a note, by number."""
     words = {name: html.escape(str(value)) for name, value in line.items()}
     named = "--".join(_slug(line[name]) for name in ("report", "verdict")) + f"--{line['claim']}"
     steps = [f"readings: {line['readings']}"] * bool(line["readings"]) + [step.strip() for step in steps[2:]]
-    steps = "".join(f"<li>{html.escape(step)}</li>" for step in steps)
+    numbers = [notes.setdefault(step, len(notes) + 1) for step in steps if step.startswith(NOTED)]
+    steps = "".join(f"<li>{html.escape(step)}</li>" for step in steps if not step.startswith(NOTED))
+    links = ", ".join(f'<a href="#note-{number}">{number}</a>' for number in numbers)
+    steps += f"<li>notes {links}</li>" if links else ""
     verdict = f"<b>{words['verdict']}</b> {words['joined']}".rstrip()
     verdict += f"<details><summary>{words['reason'] or 'trail'}</summary><ul>{steps}</ul></details>"
     cells = "".join(f"<td>{cell}</td>" for cell in (html.escape(as_printed(line["printed"])), _ours(line), verdict))
     head = f'<th scope="row"><b>{words["claim"]}</b><br>{words["statement"]}</th>'
     return f'<tr id="{html.escape(named)}">{head}{cells}</tr>'
+
+
+def _notes_listed(notes: dict[str, int]) -> str:
+    """The notes that rows link to: assumptions, limits, innocent causes."""
+    lines = "".join(f'<li id="note-{number}">{html.escape(text)}</li>' for text, number in notes.items())
+    return f"<p>Notes to the trails:</p><ol>{lines}</ol>"
 
 
 def quote(page, results: dict, text: str) -> None:

@@ -115,7 +115,7 @@ def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.Da
         ours=[with_interval(line) for line in frame.to_dict("records")],
         trained=[f"{100 * share:.3g} %" for share in frame["share"]],
         resolution=[markup.number(value, ".2g") if pd.notna(value) else "" for value in frame["resolution"]],
-    )[columns]
+    )[columns].reset_index(drop=True)
 
 
 def as_printed(text: str) -> str:

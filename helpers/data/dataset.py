@@ -14,7 +14,7 @@ from helpers import base
 from helpers.base import CourseworkError
 from helpers.networks.coursework import cut_patches
 
-AUGMENTATIONS = ("flip", "shift")
+AUGMENTATIONS = ("flip", "shift", "erase")
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -194,10 +194,11 @@ class Resident:
 
 
 def augment(images: torch.Tensor, index: torch.Tensor, epoch: int, kinds, generator) -> torch.Tensor:
-    """Flip and shift a batch of float images (B, C, H, W), whose places in the data set are `index` (B,).
+    """Change a batch of float images (B, C, H, W), whose places in the data set are `index` (B,).
 
     kinds: "flip" mirrors one half of the images in even epochs and the other half in odd ones, so that each is seen
-    both ways (alternating flip, arXiv 2404.00498); "shift" moves each by up to 2 pixels, reflecting the border.
+    both ways (alternating flip, arXiv 2404.00498); "shift" moves each by up to 2 pixels, reflecting the border; "erase"
+    sets a rectangle of a quarter to half of the side to 0 in every second image (random erasing, arXiv 1708.04896).
     """
     if "flip" in kinds:
         half = (index * 2654435761 // 65536 + epoch) % 2 == 0  # a fixed pseudo-random half of the data set
@@ -210,7 +211,19 @@ def augment(images: torch.Tensor, index: torch.Tensor, epoch: int, kinds, genera
         columns = (dx + torch.arange(width, device=dx.device)).view(batch, 1, 1, width)
         channels = torch.arange(images.shape[1], device=dy.device).view(1, -1, 1, 1)
         images = padded[torch.arange(batch, device=dy.device).view(-1, 1, 1, 1), channels, rows, columns]
+    if "erase" in kinds:
+        inside = [_random_interval(len(images), side, generator).to(images.device) for side in images.shape[2:]]
+        chosen = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+        images = images * ~(inside[0][:, None, :, None] & inside[1][:, None, None, :] & chosen.view(-1, 1, 1, 1))
     return images
+
+
+def _random_interval(count: int, side: int, generator) -> torch.Tensor:
+    """Bools (count, side): in each row an interval of a quarter to half of `side`, anywhere inside."""
+    length = torch.randint(side // 4, side // 2 + 1, (count, 1), generator=generator)
+    start = (torch.rand(count, 1, generator=generator) * (side - length + 1)).long()
+    place = torch.arange(side)
+    return (place >= start) & (place < start + length)
 
 
 def resident_parts(config, dataset: Dataset, device, patch_size: int | None) -> dict[str, Resident]:

@@ -4,7 +4,8 @@ from helpers.base import door
 
 HOMES = {
     "forest_plot": "forest",
-    "lines": "bars curves histogram histories labels regression reliability schedule",
+    "bar_charts": "bars histogram reliability",
+    "lines": "curves histories regression schedule",
     "grids": "architecture confusion Drawing heatmap images patches",
 }
 __getattr__, __all__ = door(__name__, HOMES)

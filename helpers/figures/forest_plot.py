@@ -4,8 +4,10 @@ import textwrap
 
 import numpy as np
 import pandas as pd
+from matplotlib.patches import Patch
 
-from helpers.figures.grids import Drawing, new_figure, styled
+from helpers.figures.grids import SHORT, Drawing, new_figure, styled
+from helpers.figures.lines import put_legend
 
 MARKS = {  # verdict -> (marker, filled, colour): told apart without colour, dark enough for small text
     "reproduced": ("o", True, "#00694F"),
@@ -14,25 +16,31 @@ MARKS = {  # verdict -> (marker, filled, colour): told apart without colour, dar
     "inconclusive": ("o", False, "#555555"),
     "not comparable": ("s", False, "#555555"),
 }
-LABEL_WIDTH = 56  # characters of a row's label before it is cut: it stands above its bar, the verdict to its right
+LABEL_WIDTH = 58  # characters of a row's label before it is cut: it stands above its bar, the verdict to its right
 
 
 @styled
 def forest(lines: pd.DataFrame, *, title="", xlabel="test accuracy") -> Drawing:
-    """Draw one line for each row of `lines`: label, low and high (as printed), mean, half_width, verdict.
+    """Draw one line for each row of `lines`: label, low and high (as printed), mean, half_width, verdict, short.
 
     The bar is `mean` ± `half_width`, a mark alone where the width is not finite; the diamond is the printed value, a
-    thick line where a range is printed. A row without a mean shows the printed value and its verdict alone.
+    thick line where a range is printed. A row without a mean shows the printed value and its verdict alone. Rows of
+    shortened trainings (`short`) stand last, on grey.
     """
-    figure, (axis,) = new_figure(title, height=1.0 + 0.42 * len(lines))
+    lines = lines.sort_values("short", kind="stable").reset_index(drop=True)
+    figure, (axis,) = new_figure(title, height=0.8 + 0.42 * len(lines))
     for place, line in enumerate(lines.itertuples()):
         _draw_row(axis, place, line)
+    whole = int((~lines["short"]).sum())
+    if whole < len(lines):
+        axis.axhspan(whole - 0.75, len(lines) - 0.5, color=SHORT, lw=0, zorder=0)
     axis.set(xlabel=xlabel, ylim=(len(lines) - 0.5, -0.75), yticks=[])
     axis.margins(x=0.08)
     axis.plot([], [], "D", color="black", markersize=4.5, label="printed")
     axis.plot([], [], "o-", color="#666666", label="ours, 95 % of new runs")
-    axis.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=2, borderaxespad=0.1)
-    return Drawing(figure, _alt(lines), lines.reset_index(drop=True))
+    grey = [Patch(color=SHORT, label="shortened trainings")] if whole < len(lines) else []
+    put_legend(figure, axis.get_legend_handles_labels()[0] + grey)
+    return Drawing(figure, _alt(lines), lines)
 
 
 def _draw_row(axis, place: int, line) -> None:
@@ -45,8 +53,8 @@ def _draw_row(axis, place: int, line) -> None:
     axis.plot([line.low, line.high], [place] * 2, color="black", lw=2.5)
     axis.plot((line.low + line.high) / 2, place, "D", color="black", markersize=4.5)
     above = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 10}
-    axis.annotate(textwrap.shorten(str(line.label), LABEL_WIDTH, placeholder=" …"), (0, place - 0.45), **above)
-    axis.annotate(line.verdict, (1, place - 0.45), ha="right", color=colour, weight="bold", **above)
+    axis.annotate(textwrap.shorten(str(line.label), LABEL_WIDTH, placeholder=" …"), (0.01, place - 0.45), **above)
+    axis.annotate(line.verdict, (0.99, place - 0.45), ha="right", color=colour, weight="bold", **above)
 
 
 def _alt(lines: pd.DataFrame) -> str:

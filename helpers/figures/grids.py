@@ -1,7 +1,7 @@
 """Drawings that are grids of cells or boxes, and what all drawings share: style, size, the Drawing itself.
 
-Made for a telephone: 5.2 inches wide with 11-point type stays readable at 360 pixels. No pyplot: no state, nothing
-to close. Notebooks reach these through helpers.figures.
+As wide as the text of a page on a desk, and as the whole screen of a telephone, where 11-point type stays readable. No
+pyplot: no state, nothing to close. Notebooks reach these through helpers.figures.
 """
 
 import io
@@ -16,7 +16,9 @@ from PIL import Image
 from helpers.base import CourseworkError
 
 COLOURS = [f"#{c}" for c in ("0173B2", "D55E00", "029E73", "AA3F9B", "CA9161", "56B4E9", "DE8F05", "949494")]
-WIDTH = 5.2  # inches
+WIDTH = 5.8  # inches
+DPI = 144
+SHORT = "#ececec"  # behind shortened trainings
 STYLE = {"font.size": 11, "figure.titlesize": 12, "axes.titlesize": 11, "legend.fontsize": 10, "lines.markersize": 4}
 STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "legend.frameon": False}
 STYLE |= {"axes.grid": True, "grid.color": "#e4e4e4"}
@@ -45,7 +47,7 @@ class Drawing:
         self.figure.draw_without_rendering()  # ticks take their style when first drawn: now
 
     def png(self) -> bytes:
-        """The picture as PNG bytes, 572 pixels wide."""
+        """The picture as PNG bytes."""
         return png(self.figure)
 
     _repr_png_ = png
@@ -53,7 +55,7 @@ class Drawing:
 
 def new_figure(title, rows=1, columns=1, height=3.0, **options) -> tuple[Figure, np.ndarray]:
     """A figure of our width with its title, and its axes row by row."""
-    figure = Figure((WIDTH, height), 110, facecolor="white", layout="constrained")
+    figure = Figure((WIDTH, height), DPI, facecolor="white", layout="constrained")
     if title:
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
     return figure, figure.subplots(rows, columns, squeeze=False, **options).ravel()

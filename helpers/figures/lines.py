@@ -1,79 +1,79 @@
-"""Figures for the pages: each function draws, and makes alt text and data table from the same arrays.
+"""Lines over epochs, rates or inputs: each function draws, and makes alt text and data from the same arrays.
 
-Lines and bars are here, grids of cells and boxes in `grids`; all are reached as helpers.figures.NAME. Lines differ in
-colour (a colour-blind palette) and in dashes.
+Lines differ in colour (a colour-blind palette) and in dashes. Trainings in full and shortened ones stand in panels
+beside each other, never in one.
 """
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
 
-from helpers.figures.grids import (
-    COLOURS,
-    Drawing,
-    new_figure,
-    number,
-    span,
-    styled,
-)
+from helpers.figures.grids import COLOURS, SHORT, WIDTH, Drawing, new_figure, number, span, styled
 
 DASHES = ["-", "--", "-.", ":"]
-
-
-def _legend(axis):
-    """Labels above the data in as many columns as fit; the figure grows by their height."""
-    labels = axis.get_legend_handles_labels()[1]
-    columns = max(1, min(4, 46 // (max(map(len, labels)) + 6)))
-    axis.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=columns, borderaxespad=0.1)
-    axis.figure.set_figheight(axis.figure.get_figheight() + 0.2 * -(-len(labels) // columns))
-
-
-def _line(axis, index, name, x, y, half=None, step=False):
-    """One line in its colour and dashes, with a band of `half` its width above and below."""
-    colour, marker = COLOURS[index % len(COLOURS)], "o" if len(x) <= 12 else None
-    style = {"ls": DASHES[index % 4], "drawstyle": "steps-mid" if step else "default"}
-    axis.plot(x, y, color=colour, marker=marker, label=name, **style)
-    if half is not None:
-        axis.fill_between(x, y - np.ravel(half), y + np.ravel(half), color=colour, alpha=0.18, lw=0)
-
-
-def _words(name) -> str:
-    return str(name).replace("_", " ")
-
-
-def labels(trials: pd.DataFrame) -> pd.Series:
-    """The row of each trial; where some were shortened more than others, these with their number of epochs."""
-    epochs = trials["history"].map(len)
-    marked = trials["row"] + " (" + epochs.astype(str) + " epoch" + epochs.map(lambda n: "s" * (n != 1)) + ")"
-    return trials["row"].where(trials["share"] == trials["share"].max(), marked)
+NEAR = 0.008  # of an axis' height: lines no farther apart than this look like one
+LEGEND_ROW = 0.21  # inches
+LONGEST = 60  # characters of a name that joins lines
+PRINTED = "printed_"  # begins the name of the column that holds what a report prints for another column
+MARK = {"marker": "D", "ls": "", "mfc": "white", "mew": 1.6, "ms": 6, "zorder": 5}  # of what a report prints
 
 
 def histories(trials: pd.DataFrame) -> pd.DataFrame:
-    """The epochs of all trials in one frame: row (see `labels`), seed, epoch (from 1), and the history's columns."""
-    trials = trials.assign(row=labels(trials)) if "share" in trials else trials
-    parts = [t.history.assign(row=t.row, seed=t.seed, epoch=range(1, len(t.history) + 1)) for t in trials.itertuples()]
+    """The epochs of all trials in one frame: row, seed, epoch (from 1), and the history's columns.
+
+    share and printed_<column> of the trials are repeated in every epoch, as far as there are any.
+    """
+    kept = ["row", "seed", *(name for name in trials if name == "share" or name.startswith(PRINTED))]
+    parts = [
+        history.assign(**line, epoch=range(1, len(history) + 1))
+        for history, line in zip(trials["history"], trials[kept].to_dict("records"))
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
 def _lines(frame, x, panels, by) -> pd.DataFrame:
-    """Long table (panel, line, x, mean, std): values of a line at one x are seeds, and averaged."""
+    """Long table (panel, line, short, x, mean, std, printed): values of a line at one x are seeds, and averaged."""
     parts = []
     for panel, columns in panels.items():
         for column in columns:
-            part = frame[[x]].assign(panel=panel, line=_words(column), value=frame[column])
+            part = frame[[x]].assign(panel=panel, line=words(column), value=frame[column])
+            part = part.assign(short=frame.get("share", 1.0), printed=frame.get(f"{PRINTED}{column}", np.nan))
             if by:
-                part["line"] = frame[by].astype(str) + (", " + _words(column) if len(columns) > 1 else "")
-            parts.append(part)
-    groups = pd.concat(parts).groupby(["panel", "line", x], sort=False)["value"]
-    return groups.agg(["mean", "std"]).reset_index()
+                start = f"{words(by)} " if pd.api.types.is_integer_dtype(frame[by]) else ""
+                names = start + frame[by].astype(str).map(words)
+                part["line"] = names + (", " + words(column) if len(columns) > 1 else "")
+            parts.append(part.assign(short=part["short"] < 1))
+    groups = pd.concat(parts).groupby(["panel", "line", "short", x], sort=False)
+    return groups.agg(mean=("value", "mean"), std=("value", "std"), printed=("printed", "first")).reset_index()
 
 
-def _lines_said(data: pd.DataFrame, x: str) -> str:
+def _joined(data: pd.DataFrame) -> dict[str, str]:
+    """The name of each line; lines that are equal in all panels have one name, "a = b", and are drawn as one."""
+    alike = {}
+    for name, line in data.groupby("line", sort=False):
+        numbers = line.drop(columns=["line", "std", "printed"]).to_csv(index=False)
+        alike.setdefault(numbers, []).append(name)
+    joined = {}
+    for names in alike.values():
+        whole = " = ".join(names)
+        short = f"{names[0]} = ... = {names[-1]} ({len(names)} alike)"
+        joined |= dict.fromkeys(names, whole if len(whole) <= LONGEST else short)
+    return joined
+
+
+def words(name) -> str:
+    """A name as people read it."""
+    return str(name).replace("_", " ")
+
+
+def _ends_said(data: pd.DataFrame, x: str) -> str:
     """First, best (of a loss or error: lowest) and last value of up to six lines; else where they end."""
     said = []
     for (panel, name), line in data.groupby(["panel", "line"], sort=False):
         falls = any(word in f"{panel} {name}".lower() for word in ("loss", "error"))
         best, ends = line.sort_values("mean", ascending=falls).iloc[0], line["mean"].iloc[[0, -1]].map(number)
-        at = f"{'lowest' if falls else 'highest'} {number(best['mean'])} at {_words(x)} {number(best[x])}"
+        at = f"{'lowest' if falls else 'highest'} {number(best['mean'])} at {words(x)} {number(best[x])}"
         said.append(f"{name if panel in name else f'{panel}, {name}'}: first {ends.iloc[0]}, {at}, last {ends.iloc[1]}")
     if len(said) <= 6:
         return "; ".join(said)
@@ -83,104 +83,146 @@ def _lines_said(data: pd.DataFrame, x: str) -> str:
     return "; ".join(f"{panel}: {n} lines end between {low} and {high}" for panel, low, high, n in ends)
 
 
+def _said(data: pd.DataFrame, marks: pd.DataFrame, x: str, reference: dict) -> str:
+    """The alt text: trainings in full and shortened ones apart, then what the reports print."""
+    kinds = {"": data[~data["short"]], "Shortened trainings: ": data[data["short"]]}
+    said = " ".join(f"{start}{_ends_said(part, x)}." for start, part in kinds.items() if len(part))
+    each = [f"{line.line} {number(line.printed)} ({line.panel})" for line in marks.itertuples()]
+    said += f" Printed at the end: {', '.join(each)}." if each else ""
+    said += "".join(f" The report's {panel}: {value}." for panel, value in reference.items())
+    return f"Line chart, {words(x)} {span(data[x])}. {said}"
+
+
+def line_style(index: int) -> dict:
+    """Colour and dashes of the line with this number."""
+    return {"color": COLOURS[index % len(COLOURS)], "ls": DASHES[index % len(DASHES)]}
+
+
+def lightened(colour: str) -> tuple:
+    """The colour, half way to white."""
+    return tuple((1 + part) / 2 for part in to_rgb(colour))
+
+
+def _over(lines: list[np.ndarray], log: bool) -> list[int]:
+    """How many later lines lie on each line; it is drawn that much wider, so that all of them are seen."""
+    with np.errstate(all="ignore"):
+        lines = [np.log(line) if log else line for line in lines]
+    finite = np.concatenate(lines)[np.isfinite(np.concatenate(lines))]
+    near = NEAR * np.ptp(finite) if finite.size else 0.0
+    return [sum(_look_alike(one, two, near) for two in lines[i + 1 :]) for i, one in enumerate(lines)]
+
+
+def _look_alike(one: np.ndarray, two: np.ndarray, near: float) -> bool:
+    """Whether two lines of one length are no farther apart than `near` at nine points of ten."""
+    return len(one) == len(two) and np.isclose(one, two, rtol=0, atol=near, equal_nan=True).mean() >= 0.9
+
+
+def _draw(axis, x: str, part: pd.DataFrame, order: list, band: bool, step: bool) -> None:
+    """The lines of one axis, in the colours of their places in `order`."""
+    groups = list(part.groupby("line", sort=False))
+    below = _over([line["mean"].to_numpy() for _, line in groups], axis.get_yscale() == "log")
+    for (name, line), over in zip(groups, below):
+        style, width = line_style(order.index(name)), 1.5 + 2.2 * over
+        marker = {"marker": "o", "ms": 4 + width - 1.5} if len(line) <= 12 else {}
+        shade = {"ls": "-", "color": lightened(style["color"])} if over else {}
+        drawn = {"label": name, "drawstyle": "steps-mid" if step else "default", "lw": width}
+        axis.plot(line[x], line["mean"], **style | drawn | marker | shade)
+        if band:
+            low, high = line["mean"] - line["std"], line["mean"] + line["std"]
+            axis.fill_between(line[x], low, high, color=style["color"], alpha=0.18, lw=0)
+
+
+def _mark(axis, marks: pd.DataFrame, order: list) -> None:
+    """What a report prints for the end of each line, at the right edge; equal values beside each other."""
+    beside = marks.groupby("printed").cumcount()
+    for mark, place in zip(marks.itertuples(), beside):
+        edge = {"transform": axis.get_yaxis_transform(), "clip_on": False, "label": "_printed"}
+        colour = line_style(order.index(mark.line))["color"]
+        axis.plot([1 + 0.025 * place], [mark.printed], mec=colour, **MARK | edge)
+
+
+def put_legend(figure, handles: list) -> None:
+    """One legend below the picture, which grows by its height; it stays below a third of the whole."""
+    named = {handle.get_label(): handle for handle in handles}
+    if len(named) < 2:
+        return
+    columns = max(1, min(5, int(13.5 * WIDTH) // (max(map(len, named)) + 8)))
+    by_row = [handle for start in range(columns) for handle in list(named.values())[start::columns]]
+    height = LEGEND_ROW * -(-len(named) // columns)
+    figure.legend(handles=by_row, loc="outside lower left", ncols=columns)
+    figure.set_figheight(max(figure.get_figheight() + height, 3.5 * height))
+
+
+def _told(data: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The lines under their joined names, each once, and what the reports print for those in full."""
+    data = data.assign(line=data["line"].map(_joined(data)))
+    marks = data[~data["short"]].dropna(subset="printed").drop_duplicates(["panel", "line", "printed"])
+    return data.drop_duplicates([name for name in data if name not in ("std", "printed")]), marks
+
+
+def _whole_ticks(axis, values: np.ndarray) -> None:
+    """Ticks at whole numbers; at each of them where there are few."""
+    if len(values) <= 6:
+        axis.set_xticks(values)
+    else:
+        axis.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _grid(data: pd.DataFrame, title: str):
+    """A figure with a row of axes for each panel and a column for each kind of training: in full, shortened."""
+    kinds = [short for short in (False, True) if (data["short"] == short).any()]
+    rows = data["panel"].nunique()
+    ratios = {"width_ratios": (3, 2)} if len(kinds) == 2 else {}
+    options = {"height": 0.6 + 2.2 * rows, "sharex": "col", "gridspec_kw": ratios}
+    figure, axes = new_figure(title, rows, len(kinds), **options)
+    for axis, short in zip(axes, kinds):
+        axis.set_title({True: "shortened", False: "in full"}[short] if True in kinds else "", fontsize=10)
+    for axis in axes[len(kinds) - 1 :: len(kinds)] if True in kinds else []:
+        axis.set(facecolor=SHORT)
+    return figure, axes, kinds
+
+
 @styled
 def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", reference=None, step=False) -> Drawing:
-    """Lines over `x`, one panel below the other.
+    """Lines over `x`, one panel below the other; trainings in full (share 1) and shortened ones beside each other.
 
     frame: wide, or long with the column `by` naming the lines (histories(trials), by="row"); several rows of a line
-    at one x are seeds: their mean is drawn, with band=True mean ± standard deviation. ys: a column, a list of columns
-    in one panel, or a dict {panel's label: column or columns}. log: "x", "y", "xy", or a panel's label. reference:
-    the report's value as a dotted line, a number (first panel) or {panel's label: number}. step: as a staircase.
+    at one x are seeds: their mean is drawn, with band=True mean ± standard deviation. A column printed_<y>, where
+    there is one, is marked by diamonds at the right edge. ys: a column, a list of columns in one panel, or a dict
+    {panel's label: column or columns}. log: "x", "y", "xy", or a panel's label. reference: the report's value as a
+    dotted line, a number (first panel) or {panel's label: number}. step: as a staircase.
     """
-    ys = ys if isinstance(ys, dict) else {ylabel or (_words(ys) if isinstance(ys, str) else "value"): ys}
+    ys = ys if isinstance(ys, dict) else {ylabel or (words(ys) if isinstance(ys, str) else "value"): ys}
     panels = {panel: [columns] if isinstance(columns, str) else list(columns) for panel, columns in ys.items()}
-    if reference is not None and not isinstance(reference, dict):
-        reference = {next(iter(panels)): reference}
-    data, shown = _lines(frame, x, panels, by), None
-    figure, axes = new_figure(title, len(panels), height=0.6 + 2.2 * len(panels), sharex=True)
-    for axis, (panel, part) in zip(axes, data.groupby("panel", sort=False)):
-        for index, (name, line) in enumerate(part.groupby("line", sort=False)):
-            _line(axis, index, name, line[x], line["mean"], line["std"] if band else None, step)
-        if panel in (reference or {}):
+    reference = {} if reference is None else reference
+    reference = reference if isinstance(reference, dict) else {next(iter(panels)): reference}
+    data, marks = _told(_lines(frame, x, panels, by))
+    order = list(dict.fromkeys(data["line"]))
+    figure, axes, kinds = _grid(data, title)
+    for axis, (panel, short) in zip(axes, [(panel, short) for panel in panels for short in kinds]):
+        axis.set(yscale="log" if log in ("y", "xy", panel) else "linear", ylabel=panel if short == kinds[0] else "")
+        part = data[(data["panel"] == panel) & (data["short"] == short)]
+        _draw(axis, x, part, order, band, step)
+        _mark(axis, marks[(marks["panel"] == panel) & ~short], order)
+        if panel in reference:
             axis.axhline(reference[panel], color="#333333", ls=":", lw=1.3, label="report")
-        axis.set(ylabel=panel, yscale="log" if log in ("y", "xy", panel) else "linear")
-        labels = axis.get_legend_handles_labels()[1]
-        if len(labels) > 1 and labels != shown:
-            _legend(axis)
-        shown = labels
-    axes[-1].set(xlabel=_words(x), xscale="log" if log in ("x", "xy") else "linear")
-    if pd.api.types.is_integer_dtype(data[x]) and log not in ("x", "xy"):
-        axes[-1].xaxis.get_major_locator().set_params(integer=True)
-    alt = f"Line chart, {_words(x)} {span(data[x])}. {_lines_said(data, x)}."
-    alt += "".join(f" The report's {panel}: {value}." for panel, value in (reference or {}).items())
-    table = data.pivot(index=x, columns=["panel", "line"], values=["mean", "std"]).dropna(axis="columns", how="all")
+    for axis, short in zip(axes[-len(kinds) :], kinds):
+        axis.set(xlabel=words(x), xscale="log" if log in ("x", "xy") else "linear")
+        if pd.api.types.is_integer_dtype(data[x]) and log not in ("x", "xy"):
+            _whole_ticks(axis, data.loc[data["short"] == short, x].unique())
+    drawn = [axis.get_legend_handles_labels()[0] for axis in axes]
+    drawn = [handle for handles in drawn if by or len(handles) > 1 for handle in handles]
+    put_legend(figure, drawn + ([Line2D([], [], mec="#333333", label="printed", **MARK)] if len(marks) else []))
+    named = data.assign(line=data["line"] + np.where(data["short"], " (shortened)", ""))
+    table = named.pivot(index=x, columns=["panel", "line"], values=["mean", "std"]).dropna(axis="columns", how="all")
     table.columns = [", ".join(names) for names in table.columns]
-    return Drawing(figure, alt, table.reset_index())
+    return Drawing(figure, _said(data, marks, x, reference), table.reset_index())
 
 
 def schedule(frame, ys, *, x="epoch", rate="lr", **options) -> Drawing:
     """The learning rate (log axis) above what it did; `ys` and `options` as in `curves`."""
     ys = ys if isinstance(ys, dict) else {"accuracy": ys}
     return curves(frame, x, {"learning rate": rate} | ys, log="learning rate", **options)
-
-
-@styled
-def bars(values, *, errors=None, title="", xlabel="value", limits=None, reference=None) -> Drawing:
-    """Horizontal bars, the first on top; points where `limits` leave out zero.
-
-    values: {name: number, or list over seeds} (mean ± standard deviation); errors: {name: half width} instead of it;
-    reference: {name: value} as open diamonds (a report's numbers).
-    """
-    seeds = {name: np.atleast_1d(np.asarray(value, float)) for name, value in values.items()}
-    spread = {name: s.std(ddof=1) for name, s in seeds.items() if len(s) > 1} | (errors or {})
-    data = pd.DataFrame({"name": map(str, seeds), "value": [s.mean() for s in seeds.values()]})
-    data["error"] = [spread.get(name, np.nan) for name in seeds]
-    data["report"] = [(reference or {}).get(name, np.nan) for name in seeds]
-    figure, [axis] = new_figure(title, height=0.9 + 0.32 * len(data))
-    style = {"xerr": data["error"], "color": COLOURS[0], "capsize": 3, "label": "measured"}
-    if limits and limits[0] > 0:
-        axis.errorbar(data["value"], data.index, fmt="o", **style)
-    else:
-        axis.barh(data.index, data["value"], 0.65, **style)
-    if reference:
-        axis.plot(data["report"], data.index, "D", mfc="white", mec=COLOURS[1], mew=1.6, ms=6, zorder=3, label="report")
-        _legend(axis)
-    axis.set(yticks=data.index, yticklabels=data["name"], xlabel=xlabel, xlim=limits, ylim=(len(data) - 0.4, -0.6))
-    axis.grid(False, axis="y")
-    said = ", ".join(f"{name} {number(value)}" for name, value in zip(data["name"], data["value"]))
-    return Drawing(figure, f"Bars of {xlabel}: {said}.", data.dropna(axis="columns", how="all"))
-
-
-def histogram(values, *, bins=40, title="", xlabel="value", log=False) -> Drawing:
-    """How often finite values fall into common bins. values: an array, or {name: array}, of any shapes."""
-    values = values if isinstance(values, dict) else {"count": values}
-    values = {name: np.ravel(np.asarray(array, float)) for name, array in values.items()}
-    values = {name: array[np.isfinite(array)] for name, array in values.items()}
-    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
-    counts = {name: np.histogram(array, edges)[0] for name, array in values.items()}
-    frame = pd.DataFrame({xlabel: (edges[:-1] + edges[1:]) / 2} | counts)
-    drawing = curves(frame, xlabel, {"count": list(counts)}, title=title, log="y" if log else "", step=True)
-    said = [f"{name}: {a.size} values, {span(a)}, mean {number(a.mean())}" for name, a in values.items()]
-    return Drawing(drawing.figure, f"Histogram of {xlabel}. {'; '.join(said)}.", frame)
-
-
-def reliability(confidence, correct, *, bins=10, title="") -> Drawing:
-    """Accuracy against confidence in equal bins of [0, 1], and the number of images in each.
-
-    confidence: (N,) largest probability; correct: (N,) bool. `data.attrs["ece"]` is the expected calibration error
-    (Guo et al., 2017): the mean of |accuracy - confidence| of the bins, weighted by their images.
-    """
-    frame = pd.DataFrame({"confidence": np.asarray(confidence, float), "measured": np.asarray(correct, float)})
-    groups = frame.groupby(np.minimum((frame["confidence"] * bins).astype(int), bins - 1))
-    data = groups.mean().assign(images=groups.size(), perfect=groups["confidence"].mean()).reset_index(drop=True)
-    ece = float(np.average((data["measured"] - data["confidence"]).abs(), weights=data["images"]))
-    data.attrs["ece"] = ece
-    panels = {"accuracy": ["measured", "perfect"], "images": "images"}
-    alt = (
-        f"Accuracy against confidence, {len(frame)} images in {bins} bins, expected calibration error {ece:.3f}: mean "
-    )
-    alt += f"confidence {frame['confidence'].mean():.3f}, accuracy {frame['measured'].mean():.3f}."
-    return Drawing(curves(data, "confidence", panels, title=title, log="images").figure, alt, data)
 
 
 @styled
@@ -195,12 +237,16 @@ def regression(points, grid, fits, *, bands=None, gaps=(), title="", xlabel="x",
         axis.plot(x, y, "osD^"[index % 4], color=COLOURS[-1 - index], label=name, mew=0, alpha=0.7)
         said.append(f"{len(x)} {name} points, {ylabel} {span(y)}")
     for index, (name, y) in enumerate(fits.items()):
-        _line(axis, index, name, np.ravel(grid), np.ravel(y), (bands or {}).get(name))
+        style, half = line_style(index), (bands or {}).get(name)
+        axis.plot(np.ravel(grid), np.ravel(y), label=name, **style)
+        if half is not None:
+            low, high = np.ravel(y) - np.ravel(half), np.ravel(y) + np.ravel(half)
+            axis.fill_between(np.ravel(grid), low, high, color=style["color"], alpha=0.18, lw=0)
         said.append(f"{name} {span(y)}")
     for index, (low, high) in enumerate(gaps):
         axis.axvspan(low, high, color="#888888", alpha=0.18, lw=0, label="_" * index + "no samples")
         said.append(f"no samples between {number(low)} and {number(high)}")
     axis.set(xlabel=xlabel, ylabel=ylabel)
-    _legend(axis)
+    put_legend(figure, axis.get_legend_handles_labels()[0])
     data = pd.concat(pd.DataFrame({xlabel: np.ravel(x), ylabel: np.ravel(y), "of": n}) for n, (x, y) in series.items())
     return Drawing(figure, f"Samples and fit, {xlabel} {span(grid)}: {'; '.join(said)}.", data)

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from helpers.networks.coursework import cut_patches
+
 
 class ScaledLinear(nn.Linear):
     """A bias-free classifier whose logits are divided by 9: steadier large steps in the first epochs."""
@@ -35,14 +37,27 @@ def fast_cnn(*, input_shape=(3, 32, 32), classes=10, widths=(64, 256, 256)) -> n
 
 
 @torch.no_grad()
-def whiten(model: nn.Module, images: torch.Tensor, eps: float = 5e-4) -> None:
-    """Set a fast_cnn's first layer to the whitening filters of `images` (N, C, H, W), float: +/- eigenvectors of the
-    2x2 patches' covariance over the root of their eigenvalue. Other networks stay as they are."""
+def whiten(model: nn.Module, inputs: torch.Tensor, eps: float = 5e-4) -> None:
+    """Set the first layer of a fast_cnn, or of a patch network made with whitened=True, by what it will see.
+
+    inputs: float images (N, C, H, W), or for a patch network patches (N, P, C*K*K). The filters are the eigenvectors of
+    the patches' covariance over the root of their eigenvalue: of a fast_cnn's 2x2 patches with both signs and for good;
+    of a stem with its mean taken off, the largest first, and free to learn. Other networks stay as they are.
+    """
     first = model[0] if isinstance(model, nn.Sequential) else None
-    if not isinstance(first, nn.Conv2d) or first.weight.requires_grad:
-        return
-    channels = images.shape[1]
-    patches = images.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, channels * 4)
-    values, vectors = torch.linalg.eigh(torch.cov(patches.double().T))
-    filters = (vectors / (values + eps).sqrt()).T.reshape(-1, channels, 2, 2).to(first.weight)
-    first.weight.copy_(torch.cat([filters, -filters]))
+    if isinstance(first, nn.Conv2d) and not first.weight.requires_grad:
+        patches = inputs.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5)
+        filters = _whitening(patches.reshape(-1, inputs.shape[1] * 4), eps).view(-1, inputs.shape[1], 2, 2)
+        first.weight.copy_(torch.cat([filters, -filters]))
+    elif getattr(model, "whitened", False):
+        rows = (cut_patches(inputs, model.patch_size) if inputs.dim() == 4 else inputs).flatten(0, 1)
+        stem = model.body[0]
+        filters = _whitening(rows, eps).flip(0)[: stem.out_features].to(stem.weight)
+        stem.weight[: len(filters)] = filters
+        stem.bias[: len(filters)] = -filters @ rows.mean(0)
+
+
+def _whitening(rows: torch.Tensor, eps: float) -> torch.Tensor:
+    """Filters (F, F), one a line, that make the features of rows (N, F) uncorrelated with variance 1."""
+    values, vectors = torch.linalg.eigh(torch.cov(rows.double().T))
+    return (vectors / (values + eps).sqrt()).T

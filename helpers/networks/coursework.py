@@ -63,12 +63,12 @@ class PatchNetwork(nn.Module):
 
     The mean stands before the last linear layer: the two commute (both are linear), and the layer then works on
     one row per image instead of one per patch. `mean_first=False` is the printed order. Takes images (B, C, H, W)
-    or patches cut beforehand (B, P, C*K*K); returns logits (B, classes).
+    or patches cut beforehand (B, P, C*K*K); returns logits (B, classes). `whitened`: see networks.whiten.
     """
 
-    def __init__(self, patch_size: int, body: nn.Module, last: nn.Linear, *, mean_first: bool = True):
+    def __init__(self, patch_size: int, body: nn.Module, last: nn.Linear, *, mean_first=True, whitened=False):
         super().__init__()
-        self.patch_size, self.mean_first = patch_size, mean_first
+        self.patch_size, self.mean_first, self.whitened = patch_size, mean_first, whitened
         self.body, self.last = body, last
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -88,17 +88,31 @@ def _mean(x: torch.Tensor) -> torch.Tensor:
     return x.sum(1) / x.shape[1]
 
 
+class DropPath(nn.Module):
+    """Sets the input (B, ...) to 0 for a random share `rate` of the batch (stochastic depth, arXiv 1603.09382)."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not (self.training and self.rate):
+            return x
+        kept = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
 class Block(nn.Module):
     """One backbone block of the coursework on (B, P, D): O1 = g(X^T W1) W2, transpose, O2 = g(O1 W3) W4."""
 
-    def __init__(self, patches, width, token_hidden, hidden, *, norm, residual, dropout, activation):
+    def __init__(self, patches, width, token_hidden, hidden, *, norm, residual, dropout, activation, drop_path=0.0):
         super().__init__()
         norms = {"none": nn.Identity, "batch": FeatureBatchNorm, "layer": nn.LayerNorm}
         self.norm1 = norms[norm](width)
         self.norm2 = norms[norm](width)
         self.across_patches = two_layer_mlp(patches, token_hidden, patches, activation)
         self.across_features = two_layer_mlp(width, hidden, width, activation)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Sequential(nn.Dropout(dropout), DropPath(drop_path)) if drop_path else nn.Dropout(dropout)
         self.residual = residual
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -110,26 +124,33 @@ class Block(nn.Module):
 
 def patch_mlp(
     *, input_shape=(1, 28, 28), classes=10, patch_size=7, width=128, blocks=1, token_hidden=256, hidden=256,
-    norm="none", residual=False, dropout=0.0, activation="relu", mean_first=True,
+    norm="none", residual=False, dropout=0.0, drop_path=0.0, whitened=False, activation="relu", mean_first=True,
 ) -> PatchNetwork:  # fmt: skip
     """The coursework's network: stem (one linear layer on each patch), `blocks` blocks, mean and classifier.
 
-    Raises CourseworkError for an option that makes no such network.
+    whitened: `networks.whiten` sets the stem's first weights. drop_path: rate at which a residual branch is left out,
+    image by image. Raises CourseworkError for an option that makes no such network.
     """
     check_choice("norm", norm, NORMS)
     check_choice("activation", activation, ACTIVATIONS)
     for name, value in {"width": width, "token_hidden": token_hidden, "hidden": hidden}.items():
         if value < 1:
             raise CourseworkError(f"{name}={value} must be at least 1 unit")
-    if blocks < 1 or not 0 <= dropout < 1:
-        raise CourseworkError(f"blocks={blocks} must be at least 1 and dropout={dropout} in [0, 1)")
+    if blocks < 1:
+        raise CourseworkError(f"blocks={blocks} must be at least 1")
+    for name, rate in {"dropout": dropout, "drop_path": drop_path}.items():
+        if not 0 <= rate < 1:
+            raise CourseworkError(f"{name}={rate} must lie in [0, 1)")
+    if drop_path and not residual:
+        raise CourseworkError("drop_path leaves out residual branches: set residual=True")
     patches, inputs = cut_patches(torch.empty(1, *input_shape), patch_size).shape[1:]
     options = {"norm": norm, "residual": residual, "dropout": dropout, "activation": activation}
+    options["drop_path"] = drop_path
     backbone = [Block(patches, width, token_hidden, hidden, **options) for _ in range(blocks)]
     if norm == "layer":
         backbone.append(nn.LayerNorm(width))  # pre-norm blocks leave their sum unnormalised
     body = nn.Sequential(nn.Linear(inputs, width), *backbone)
-    return PatchNetwork(patch_size, body, nn.Linear(width, classes), mean_first=mean_first)
+    return PatchNetwork(patch_size, body, nn.Linear(width, classes), mean_first=mean_first, whitened=whitened)
 
 
 def mlp(

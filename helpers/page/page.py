@@ -10,7 +10,6 @@ Numbers in prose come from published results, so that a sentence cannot drift fr
 
 import functools
 import inspect
-import io
 import re
 import statistics
 import sys
@@ -190,12 +189,11 @@ class Page:
     def show(self, drawing, caption: str) -> None:
         """Show a figures.Drawing and its caption; alt text and data (CSV) travel with the image."""
         caption = self.fill(caption)
-        buffer = io.BytesIO()
-        drawing.figure.savefig(buffer, format="png", bbox_inches="tight")
+        picture = b64encode(drawing.png()).decode()
         if "matplotlib.pyplot" in sys.modules:  # a pyplot figure would be shown again by itself
             sys.modules["matplotlib.pyplot"].close(drawing.figure)
         data = drawing.data.to_csv(index=False)
-        image = {"image/png": b64encode(buffer.getvalue()).decode(), "text/plain": drawing.alt}
+        image = {"image/png": picture, "text/plain": drawing.alt}
         _display(image, {"image/png": {"alt": drawing.alt, "caption": caption, "data": data}})
         _display({"text/markdown": f"*{caption}*"}, {"coursework": {"role": "caption"}})
 
@@ -245,6 +243,7 @@ class Page:
             "started": self._started,
             "seconds": time.time() - self._started,
             "used": trials.used() if trials else [],
+            "own": trials.own() if trials else [],
             "trials": trials.origins() if trials else {},
             "machine": device.describe() if device else {"python": sys.version.split()[0]},
         }

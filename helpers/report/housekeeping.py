@@ -87,23 +87,30 @@ def lock() -> None:
     print(f"{len(lines)} versions written to requirements.lock")
 
 
-def publish() -> None:
-    """Copy the complete full-budget pages, their results, the benchmark and the records to reports/published."""
+def publish(given: dict[str, str]) -> None:
+    """Copy a budget's pages (BUDGET, full if not given), if all are complete, with results, benchmark and records.
+
+    They go to reports/published, and the README's table is written from them. Raises CourseworkError where a page is
+    absent or not complete.
+    """
+    from helpers.report import readme
     from helpers.trials.upkeep import copy_to_published
 
-    folder = base.REPORTS / "full"
-    names = []
-    for path in sorted(folder.glob("*.json")):
-        if json.loads(path.read_text(encoding="utf-8")).get("status") in COMPLETE:
-            names += [path.name, f"{path.stem}.html"]
-    if not names:
-        raise CourseworkError(f"{folder} has no complete page; run make report BUDGET=full first")
-    for name in [*names, "index.html"]:
+    folder = base.REPORTS / given.get("BUDGET", "full")
+    names = sorted(path.stem for path in base.NOTEBOOKS.glob("*.ipynb"))
+    for name in names:
+        state = folder / f"{name}.json"
+        if not state.exists() or json.loads(state.read_text(encoding="utf-8")).get("status") not in COMPLETE:
+            raise CourseworkError(f"{state} is no complete page; run make report BUDGET={folder.name} first")
+    for name in [f"{name}.{kind}" for name in names for kind in ("json", "html")] + ["index.html", "check.py"]:
         base.write_atomically(base.PUBLISHED / name, (folder / name).read_bytes())
+    if (folder / "search.json").exists():  # what study G found, for tasks 3 to 5
+        base.write_atomically(base.NOTEBOOKS / "search.json", (folder / "search.json").read_bytes())
     if (base.REPORTS / "bench.json").exists():
         base.write_atomically(base.PUBLISHED / "bench.json", (base.REPORTS / "bench.json").read_bytes())
-    print(f"{len(names) // 2} pages copied to {base.PUBLISHED}")
+    print(f"{len(names)} pages copied to {base.PUBLISHED}")
     print(copy_to_published())
+    readme.write()
 
 
 def clean() -> None:

@@ -1,22 +1,18 @@
-"""What stands around the pages: the index, the marking sheet, and the archive to hand in."""
+"""The index of a build, with the one file that checks its pages."""
 
-import io
 import re
-import zipfile
 from pathlib import Path
 
 from helpers import base
-from helpers.base import CourseworkError, write_atomically
+from helpers.base import write_atomically
 from helpers.claims.judge import VERDICTS
 from helpers.page.markup import number, read_number
 from helpers.page.page import BANNER
-from helpers.report import check
+from helpers.report import check, sealed
 from helpers.report.export.facts import COMPLETE, data_of, duration, facts, stand_in
 from helpers.report.export.order import grouped, load_rubric
 from helpers.report.export.seal import gate, seal
 from helpers.report.readback import HEADLINES, evidence, in_words, read_pages, render
-
-FIXED = (1980, 1, 1, 0, 0, 0)  # the date of every file in the archive
 
 
 def write_index(folder: Path, states) -> Path:
@@ -51,10 +47,18 @@ def write_index(folder: Path, states) -> Path:
         headline=_headline(rubric, pages),
         ledger=_ledger(pages.get("summary", {})),
         hashes=run["pages"],
-        blank=check.BLANK,
+        blank=sealed.BLANK,
     )
-    write_atomically(folder / "check.py", Path(check.__file__).read_bytes())
+    write_atomically(folder / "check.py", standalone_check())
     return write_atomically(folder / "index.html", gate(seal(text, {}, run), "index"))
+
+
+def standalone_check() -> str:
+    """The text of check.py with that of sealed.py in the place of its import: one file that works alone."""
+    here = Path(check.__file__)
+    text = here.read_text(encoding="utf-8")
+    own = here.with_name("sealed.py").read_text(encoding="utf-8")
+    return re.sub(r"^from helpers\.report\.sealed import .*\n", lambda _: own, text, flags=re.MULTILINE)
 
 
 def _absent(state):
@@ -145,55 +149,3 @@ def _banners(states, run):
     if run["budget"] == "smoke":
         lines.append("Smoke budget: the shortest trainings that test the machinery, no results to quote.")
     return lines
-
-
-def write_marking_sheet(folder: Path) -> Path:
-    """Write the marking sheet beside `folder`, from its pages and rubric.yaml alone: one page to print and fill in."""
-    folder = Path(folder)
-    tasks = []
-    pages = read_pages(folder)
-    for task in load_rubric()["tasks"]:
-        page = pages.get(task["page"])
-        links = re.findall(r'<li class="level-2"><a href="(#[^"]+)">(.*?)</a>', page["text"]) if page else []
-        results = evidence(page["results"], task.get("evidence", HEADLINES)) if page else []
-        tasks.append({**task, "links": links, "results": results, "checks": list(_checks(page))})
-    if not tasks:
-        raise CourseworkError("notebooks/rubric.yaml has no tasks; list them there to make a marking sheet")
-    authors = {page["run"].get("author"): None for page in pages.values() if page["run"].get("author")}
-    total = sum(task["weight"] for task in tasks)
-    text = render("marking.html.j2", tasks=tasks, folder=folder.name, author=", ".join(authors), total=total)
-    return write_atomically(folder.parent / f"marking-sheet-{folder.name}.html", gate(text, "marking sheet"))
-
-
-def _checks(page):
-    """(passed, words) for one task's page."""
-    if page is None:
-        yield False, "the page is there"
-        return
-    run, examined = page["run"], page["examined"]
-    yield run.get("status") == "complete", "the run is complete"
-    yield not examined["changed"], "the page is as it was exported"
-    yield not examined["run"]["standin"], "it stands on the real data"
-    yield bool(page["results"]), f"it publishes its results ({len(page['results'])})"
-    if examined["accuracy"] is not None:
-        yield not examined["refuted"], "its accuracy follows from the predictions inside"
-
-
-def write_submission(folder: Path) -> Path:
-    """Pack pages, index, results, notebooks and check.py into submission.zip beside `folder`; returns its path.
-
-    The same files give the same bytes. Raises CourseworkError when there is no index.
-    """
-    folder = Path(folder)
-    if not (folder / "index.html").exists():
-        raise CourseworkError(f"{folder} has no index.html; run `make report BUDGET={folder.name}` first")
-    files = {f"report/{path.name}": path for kind in ("*.html", "*.json", "check.py") for path in folder.glob(kind)}
-    for kind in ("*.ipynb", "*.yaml", "*.csv"):
-        files |= {f"notebooks/{path.name}": path for path in base.NOTEBOOKS.glob(kind)}
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, path in sorted(files.items()):
-            entry = zipfile.ZipInfo(name, FIXED)
-            entry.external_attr, entry.create_system = 0o644 << 16, 3
-            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
-    return write_atomically(folder.parent / "submission.zip", packed.getvalue())

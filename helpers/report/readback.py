@@ -5,28 +5,48 @@ from pathlib import Path
 
 import jinja2
 
+from helpers.base import CourseworkError
 from helpers.page.markup import number
-from helpers.report import check
+from helpers.report import check, sealed
 
 TEMPLATES = Path(__file__).parent / "export" / "template"
 EVIDENCE = 4  # results shown of a page
 HEADLINES = ("test_accuracy", "*.test_accuracy")  # the results that speak for a page which rubric.yaml does not know
 
 
-def read_pages(folder: Path) -> dict[str, dict]:
-    """Page name -> {name, run, results, text, examined}, from the exported files alone; other files are left out."""
+def read_pages(source: Path) -> dict[str, dict]:
+    """Page name -> {name, run, results, text, examined}, from the exported files alone; other files are left out.
+
+    source: the folder of a build, or a hand-in (.zip); of two pages of one name the first counts. Raises
+    CourseworkError where a hand-in cannot be read.
+    """
     pages = {}
-    for path in sorted(Path(folder).glob("*.html")):
+    for name, content in _files(Path(source)):
         try:
-            text = path.read_text(encoding="utf-8")
-            run, bundle = check.embedded(text, "run"), check.embedded(text, "results")
-            examined = check.examine(text.encode())
-        except (check.Unreadable, UnicodeDecodeError):
+            text = content.decode("utf-8")
+            run, bundle = sealed.embedded(text, "run"), sealed.embedded(text, "results")
+            examined = sealed.examine(content)
+        except (sealed.Unreadable, UnicodeDecodeError):
             continue
         if run.get("status") != "index":
-            results = bundle.get("results", {})
-            pages[path.stem] = {"name": path.stem, "run": run, "results": results, "text": text, "examined": examined}
+            results = bundle.get("results") or {}
+            page = {"name": name, "run": run, "results": results, "text": text, "examined": examined}
+            pages.setdefault(name, page)
     return pages
+
+
+def _files(source: Path) -> list[tuple[str, bytes]]:
+    """(name without its ending, bytes) of the HTML files of a folder or a hand-in."""
+    if source.is_dir():
+        return [(path.stem, path.read_bytes()) for path in sorted(source.glob("*.html"))]
+    try:
+        with source.open("rb") as file:
+            found = list(check.pages_in(str(source), file.read(check.FILE + 1)))
+    except OSError as error:
+        raise CourseworkError(f"{source}: cannot be read: {error.strerror}; name a hand-in (.zip)") from None
+    except Exception as error:  # a damaged archive can fail anywhere
+        raise CourseworkError(f"{source}: cannot be read: {error}; ask for the file again") from None
+    return [(Path(name.rpartition(": ")[2]).stem, content) for name, content, why in found if not why]
 
 
 def render(template: str, **content) -> str:
@@ -35,13 +55,13 @@ def render(template: str, **content) -> str:
     return jinja2.Environment(loader=loader, trim_blocks=True).get_template(template).render(**content)
 
 
-def evidence(results: dict, patterns=HEADLINES) -> list[tuple[str, str]]:
-    """(name, value in words) of the results that match `patterns`, in their order; else of the first few.
+def evidence(results: dict, patterns=HEADLINES, otherwise: bool = True) -> list[tuple[str, str]]:
+    """(name, value in words) of the results that match `patterns`, in their order; none: the first few, if `otherwise`.
 
     Where trainings were shortened the words say to how much.
     """
     keys = dict.fromkeys(key for pattern in patterns for key in fnmatch.filter(sorted(results), pattern))
-    shown = {key: results[key] for key in list(keys or sorted(results))[:EVIDENCE]}
+    shown = {key: results[key] for key in list(keys or (sorted(results) if otherwise else []))[:EVIDENCE]}
     shares = {key: result.get("share", 1) for key, result in shown.items()}
     short = {key: f", {100 * share:.2g} % of the training" if share < 1 else "" for key, share in shares.items()}
     return [(key, in_words(result, key) + short[key]) for key, result in shown.items()]

@@ -1,18 +1,28 @@
 """Our own model, defined once for task 4, which trains it, and task 5, which reads the test set with it."""
 
 import inspect
+import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 
-from helpers import data, networks
+from helpers import base, data, networks
+from helpers.base import CourseworkError
 from helpers.training import optimisers
 from helpers.training.classifier import ClassifierConfig
 from helpers.trials import records
 
 STUDY = "ours"  # where its records and checkpoints lie
 WIDTHS = ("patch_size", "width", "blocks", "token_hidden", "hidden", "dropout")
+SETTINGS = ("epochs", "batch_size", "optimiser", "lr", "weight_decay", "augment")
+NOT_USED = {"drop_path": 0.0, "whitened": False}  # unless the search has found them
+PRINTED = {  # the reports' networks by the values of the parameter `network`: model, options
+    "report_a": ("report_a", {}),
+    "report_b": ("report_b", {}),
+    "report_c": ("patch_mlp", {"patch_size": 7, "width": 128, "hidden": 256, "token_hidden": 256, "blocks": 1}),
+}
 MEANING = {  # every hyper-parameter, in the order in which a reader asks for them
     "patch_size": "side of a patch in pixels (stem)",
     "width": "features of a patch (stem)",
@@ -22,6 +32,8 @@ MEANING = {  # every hyper-parameter, in the order in which a reader asks for th
     "norm": "normalisation before each MLP",
     "residual": "each MLP adds to its input",
     "dropout": "rate after each MLP",
+    "drop_path": "rate at which an MLP is left out, image by image",
+    "whitened": "the stem's first weights make the features of a patch uncorrelated",
     "initialiser": "first weights; default is PyTorch's",
     "normalise": "inputs by mean and deviation of the training part",
     "augment": "changes of the training images, epoch by epoch",
@@ -35,6 +47,7 @@ MEANING = {  # every hyper-parameter, in the order in which a reader asks for th
     "scheduler": "course of the learning rate over the steps",
     "clip_norm": "largest norm of the gradient",
     "patience": "epochs without a better validation loss before it stops",
+    "average": "share that the running mean of the weights, which is kept, keeps at each step",
     "label_smoothing": "share of the target spread over all classes",
     "keep": "epoch whose weights are kept: best on validation accuracy",
     "precision": "of the products; auto is bfloat16 where the processor has it",
@@ -45,36 +58,41 @@ PROGRAM = ("maximize", "foreach", "capturable", "differentiable", "fused", "deco
 PROGRAM += ("total_steps", "epochs", "steps_per_epoch", "last_epoch")
 
 
+def found() -> ClassifierConfig:
+    """The training that the search of study G chose, as `make publish` left it in notebooks/search.json.
+
+    Raises CourseworkError where the file is absent or damaged.
+    """
+    path = base.NOTEBOOKS / "search.json"
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))["config"]
+        return ClassifierConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        remedy = "take it from the repository, or let make publish write it"
+        raise CourseworkError(f"{path}: no result of study G ({error}); {remedy}") from None
+
+
 def our_model(page, dataset) -> ClassifierConfig:
-    """The training that a page's parameters ask for; it watches the validation part and never reads the test set."""
-    options = {name: getattr(page, name) for name in WIDTHS}
-    return ClassifierConfig(
-        model="patch_mlp",
-        options=options | {"norm": "layer", "residual": True},
-        dataset=dataset.name,
-        validation=True,
-        watch=("validation",),
-        keep="best",
-        checkpoint=True,
-        normalise=True,
-        augment=tuple(page.augment),
-        train_limit=page.train_limit,
-        epochs=page.epochs,
-        batch_size=page.batch_size,
-        optimiser=page.optimiser,
-        lr=page.lr,
-        weight_decay=page.weight_decay,
-        momentum=0.95 if page.optimiser == "muon" else 0.0,
-        scheduler="one_cycle",
-        threads=2,
-        seed=page.seed,
-    )
+    """The training that a page's parameters ask for; it watches the validation part and never reads the test set.
+
+    What is None on the page is as the search found it; page.network may name a report's network in place of ours.
+    """
+    chosen = found()
+    given = {name: value for name in SETTINGS if (value := getattr(page, name)) is not None}
+    sizes = {name: value for name in WIDTHS if (value := getattr(page, name)) is not None}
+    model, options = PRINTED.get(page.network, (chosen.model, chosen.options))
+    if "augment" in given:
+        given["augment"] = tuple(given["augment"])
+    if given.get("optimiser", chosen.optimiser) != chosen.optimiser:
+        given["momentum"] = 0.95 if given["optimiser"] == "muon" else 0.0
+    held = {"dataset": dataset.name, "keep": "best", "checkpoint": True, "threads": 2, "seed": page.seed}
+    return replace(chosen, model=model, options=options | sizes, train_limit=page.train_limit, **held, **given)
 
 
 def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
     """Every value that decides a training, also the defaults of optimiser and schedule: name, value, meaning."""
-    values = {**vars(config), **config.options}
-    rows = [(name, values[name], meaning) for name, meaning in MEANING.items()]
+    values = {**NOT_USED, **vars(config), **config.options}
+    rows = [(name, values[name], meaning) for name, meaning in MEANING.items() if name in values]
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     made = optimisers.make_optimisers(network, config)
     for optimiser in made:

@@ -14,18 +14,21 @@ import optuna
 import pandas as pd
 
 from helpers import trials
-from helpers.base import CourseworkError
+from helpers.base import CourseworkError, to_json, write_atomically
+from helpers.trials.records import canonical
 
 FACTOR = 3  # of the candidates at a rung, one in so many goes on
 METRIC = "validation_accuracy"
+PAGE_DECIDES = ("dataset", "train_limit", "test_limit", "seed", "threads", "epochs", "precision", "checkpoint")
 AT_ONCE = 4  # candidates proposed together, before any of them is known: they train side by side
 
 
 def search(function, space: Callable, *, study: str, candidates: int, rungs: tuple[int, ...], seed: int = 0,
-           budget: str | None = None) -> tuple[pd.DataFrame, optuna.Study]:  # fmt: skip
+           known: tuple[dict, ...] = (), budget: str | None = None) -> tuple[pd.DataFrame, optuna.Study]:  # fmt: skip
     """Train `candidates` settings from `space` and return (all trainings, the Optuna study).
 
     space(trial, epochs): a config, its fields suggested by the Optuna trial (define-by-run). rungs: epochs, rising.
+    known: settings that are tried first, as Optuna's parameters; what they leave out is drawn.
     The frame has one line a training: candidate, epochs, the columns of `trials.run`. Raises CourseworkError for a
     config that would read the test set.
     """
@@ -35,6 +38,8 @@ def search(function, space: Callable, *, study: str, candidates: int, rungs: tup
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         asked = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    for settings in known:
+        asked.enqueue_trial(settings)
     frames = []
     for first in range(0, candidates, AT_ONCE):
         alive = [asked.ask() for _ in range(min(AT_ONCE, candidates - first))]
@@ -75,6 +80,16 @@ def _report(asked, alive, values, epochs: int, last: bool) -> list:
         else:
             going_on.append(trial)
     return going_on
+
+
+def save(asked: optuna.Study, config, path) -> None:
+    """Write the chosen config with how it was found to `path` (JSON), for `ours` to take up.
+
+    Kept are the fields that differ from their defaults, but for what a page decides: data set, limits, seed, threads.
+    """
+    fields = {name: value for name, value in canonical(config).items() if name not in PAGE_DECIDES}
+    about = {"candidates": len(asked.trials), "validation_accuracy": asked.best_value}
+    write_atomically(path, to_json({"config": fields, **about}, indent=1) + "\n")
 
 
 def importance(asked: optuna.Study, rung: int) -> pd.Series:

@@ -29,7 +29,7 @@ class ClassifierConfig:
     train_limit: int | None = None  # train on the first n examples only (reduced budgets)
     test_limit: int | None = None  # evaluate on the first n test images only (the smoke budget)
     normalise: bool = False  # by mean and deviation of the training part, per channel; else [0, 1]
-    augment: tuple[str, ...] = ()  # "flip", "shift"
+    augment: tuple[str, ...] = ()  # "flip", "shift", "erase"
     epochs: int = 10
     batch_size: int = 64
     optimiser: str = "sgd"
@@ -43,6 +43,7 @@ class ClassifierConfig:
     initialiser: str = "default"
     label_smoothing: float = 0.0
     clip_norm: float | None = None  # largest gradient norm
+    average: float = 0.0  # share that the running mean of the weights, then evaluated and kept, keeps at each step
     patience: int | None = None  # early stopping: epochs without a lower validation loss
     dropout_in_evaluation: bool = False  # never call eval(), as report E's CIFAR-10 code
     gradient_norm: bool = False  # record each epoch's largest
@@ -54,7 +55,7 @@ class ClassifierConfig:
     def __post_init__(self):
         """Raises CourseworkError for what no training can do, before anything is loaded."""
         check_choice("optimiser", self.optimiser, optimisers.OPTIMISERS)
-        check_choice("scheduler", self.scheduler, ("none", *optimisers.PER_EPOCH, *optimisers.PER_STEP))
+        check_choice("scheduler", self.scheduler, optimisers.SCHEDULERS)
         check_choice("keep", self.keep, ("last", "best"))
         for kind in self.augment:
             check_choice("augment", kind, data.AUGMENTATIONS)
@@ -65,6 +66,8 @@ class ClassifierConfig:
                 raise CourseworkError(f"{name}={value} must be at least 1")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise CourseworkError(f"clip_norm={self.clip_norm} must be above 0; None leaves gradients as they are")
+        if not 0 <= self.average < 1:
+            raise CourseworkError(f"average={self.average} must lie in [0, 1); 0 evaluates the weights themselves")
         if "validation" in self.watch and not self.validation:
             raise CourseworkError("watch='validation' needs validation=True, which holds a part out")
         if (self.keep == "best" or self.patience is not None) and "validation" not in self.watch:

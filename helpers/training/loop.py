@@ -77,7 +77,7 @@ class _Training:
         self.model = model.to(where, memory_format=torch.channels_last)
         self.train, self.config = train, config
         self.precision = device.resolve_precision(config.precision, where)
-        self.weights = Weights(self.model, self.precision)
+        self.weights = Weights(self.model, self.precision, config.average)
         self.optimisers = optimisers.make_optimisers(model, config, self.weights.flat)
         steps = -(-len(train) // config.batch_size)
         made = [optimisers.make_scheduler(optimiser, config, steps) for optimiser in self.optimisers]
@@ -100,10 +100,12 @@ class _Training:
 
         network, precision = self.weights.network, self.weights.precision
         network.train()
+        self.weights.swap()
         row["train_loss"], row["train_accuracy"], _ = run_epoch(
             network, self.train, order, config.batch_size, precision=precision, step=self.step,
             transform=transform if config.augment else None, label_smoothing=config.label_smoothing,
         )  # fmt: skip
+        self.weights.swap()
         if config.gradient_norm:
             row["gradient_norm"] = self.largest_norm.item()
         for name, part in watched.items():
@@ -158,6 +160,7 @@ class _Training:
         """All that decides how the training goes on, as plain types and tensors."""
         return {
             "parts": [part.state_dict() for part in self._parts()],
+            "mean": self.weights.other,
             "columns": dict(self.history.columns),
             "best": [self.history.best_epoch, self.best_accuracy, self.best_state],
             "lowest": [self.lowest_loss, self.lowest_epoch],
@@ -172,7 +175,7 @@ class _Training:
         self.history.columns.update(state["columns"])
         self.history.best_epoch, self.best_accuracy, self.best_state = state["best"]
         self.lowest_loss, self.lowest_epoch = state["lowest"]
-        self.weights.refresh()
+        self.weights.restore(state["mean"])
         _set_random_states(self.generator, state["random"])
 
     def save(self, path) -> None:

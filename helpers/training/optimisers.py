@@ -3,19 +3,14 @@
 import torch
 from torch import nn
 
-from helpers.base import CourseworkError
+from helpers.base import CourseworkError, check_choice
 
 OPTIMISERS = {
     "sgd": torch.optim.SGD, "asgd": torch.optim.ASGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
     "radam": torch.optim.RAdam, "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad,
     "muon": torch.optim.Muon,
 }  # fmt: skip
-FUSED = (
-    "sgd",
-    "adam",
-    "adamw",
-    "adagrad",
-)  # one kernel for all parameters; the others refuse the argument
+FUSED = ("sgd", "adam", "adamw", "adagrad")  # one kernel for all parameters; the others refuse the argument
 
 
 class Stages(torch.optim.lr_scheduler.MultiStepLR):
@@ -39,6 +34,7 @@ class Stages(torch.optim.lr_scheduler.MultiStepLR):
 
 PER_EPOCH = {"plateau": torch.optim.lr_scheduler.ReduceLROnPlateau, "multistep": Stages}
 PER_STEP = ("one_cycle", "cosine", "triangle")
+SCHEDULERS = ("none", *PER_EPOCH, *PER_STEP)
 
 
 def make_optimisers(model: nn.Module, config, flat: nn.Parameter | None = None) -> list[torch.optim.Optimizer]:
@@ -47,8 +43,7 @@ def make_optimisers(model: nn.Module, config, flat: nn.Parameter | None = None) 
     flat: all trainable weights as one vector; every optimiser but Muon treats each number alike, and then has one
     tensor to step instead of many.
     """
-    if config.optimiser not in OPTIMISERS:
-        raise CourseworkError(f"optimiser={config.optimiser!r} is unknown; choose one of {', '.join(OPTIMISERS)}")
+    check_choice("optimiser", config.optimiser, OPTIMISERS)
     options = {"lr": config.lr, "weight_decay": config.weight_decay, **config.optimiser_options}
     if config.optimiser in ("sgd", "rmsprop", "muon") and config.momentum:
         options["momentum"] = config.momentum
@@ -72,11 +67,8 @@ def make_scheduler(optimiser, config, steps_per_epoch: int):
 
     Raises CourseworkError for an unknown name.
     """
-    name, options, steps = (
-        config.scheduler,
-        config.scheduler_options,
-        config.epochs * steps_per_epoch,
-    )
+    check_choice("scheduler", config.scheduler, SCHEDULERS)
+    name, options, steps = config.scheduler, config.scheduler_options, config.epochs * steps_per_epoch
     schedules = torch.optim.lr_scheduler
     if name == "none":
         return None
@@ -86,10 +78,9 @@ def make_scheduler(optimiser, config, steps_per_epoch: int):
         return schedules.OneCycleLR(optimiser, config.lr, total_steps=steps, **{"cycle_momentum": False} | options)
     if name == "cosine":
         return schedules.CosineAnnealingLR(optimiser, steps, **options)
-    if name == "triangle":  # up for `rise` of the steps, then down to `end` of the rate (arXiv 2404.00498)
-        rise, end = options.get("rise", 0.23) * steps, options.get("end", 0.07)
-        return schedules.LambdaLR(
-            optimiser,
-            lambda s: 0.2 + 0.8 * s / rise if s < rise else 1 - (1 - end) * (s - rise) / max(1, steps - rise),
-        )
-    raise CourseworkError(f"scheduler={name!r} is unknown; choose none, {', '.join([*PER_EPOCH, *PER_STEP])}")
+    # "triangle": up for `rise` of the steps, then down to `end` of the rate (arXiv 2404.00498)
+    rise, end = options.get("rise", 0.23) * steps, options.get("end", 0.07)
+    return schedules.LambdaLR(
+        optimiser,
+        lambda s: 0.2 + 0.8 * s / rise if s < rise else 1 - (1 - end) * (s - rise) / max(1, steps - rise),
+    )

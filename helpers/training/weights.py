@@ -13,12 +13,17 @@ from torch import nn
 
 
 class Weights:
-    """The weights of one training: `network` computes, in the mode `precision` of run_epoch; `flat` learns."""
+    """The weights of one training: `network` computes, in the mode `precision` of run_epoch; `flat` learns.
 
-    def __init__(self, model: nn.Module, precision: str):
+    average: the share that the running mean of the weights keeps at each step; 0 for none. Outside an epoch, between
+    two calls of `swap`, the network computes with the mean (running means of batch normalisation are not averaged).
+    """
+
+    def __init__(self, model: nn.Module, precision: str, average: float = 0.0):
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.flat = nn.Parameter(torch.cat([_line(p.detach()) for p in self.parameters]))
         self.flat.grad = torch.zeros_like(self.flat)
+        self.average, self.other = average, self.flat.detach().clone() if average else None
         self.gradients = _views(self.flat.grad, self.parameters)
         for parameter, view in zip(self.parameters, _views(self.flat.detach(), self.parameters)):
             parameter.data = view
@@ -47,7 +52,27 @@ class Weights:
             parameter.grad = view
 
     def refresh(self) -> None:
-        """Let `network` compute with what the optimiser has made of `flat`."""
+        """Let `network` compute with what the optimiser has made of `flat`, and the mean follow."""
+        if self.other is not None:
+            self.other.lerp_(self.flat.detach(), 1 - self.average)
+        self._compute_with_flat()
+
+    def swap(self) -> None:
+        """Exchange the weights that learn with their running mean, before an epoch and after it."""
+        if self.other is not None:
+            flat = self.flat.detach()
+            before = flat.clone()
+            flat.copy_(self.other)
+            self.other.copy_(before)
+            self._compute_with_flat()
+
+    def restore(self, other: torch.Tensor | None) -> None:
+        """Go on from weights loaded into the model, and from the mean that lay beside them."""
+        if self.other is not None:
+            self.other.copy_(other)
+        self._compute_with_flat()
+
+    def _compute_with_flat(self) -> None:
         if self.half is not None:
             self.half.copy_(self.flat.detach())
 

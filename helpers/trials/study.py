@@ -128,6 +128,13 @@ def used() -> list[tuple[str, str, str]]:
     return [(*name, checksum) for name, (checksum, _) in sorted(_used.items())]
 
 
+def own() -> list[str]:
+    """Checksums of the records that this process has shown and that are not committed: trained where it ran."""
+    committed = base.PUBLISHED / "records"
+    paths = {check: committed / study / f"{key}.json" for study, key, check in used()}
+    return sorted(c for c, path in paths.items() if not path.is_file() or c.encode() not in path.read_bytes())
+
+
 def origins() -> dict[str, int]:
     """How many of the records that this process has shown were trained by it, and how many it had from elsewhere.
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from made_up import claim
 
@@ -27,6 +28,15 @@ def test_claims_cover_what_the_reports_print():
     statements = [identifier for identifier in ids if identifier.startswith("S-")]
     assert sum(identifier[2] in "ABC" for identifier in statements) >= 14
     assert sum(identifier[2] in "DE" for identifier in statements) >= 18
+
+
+def test_trials_get_the_values_that_the_reports_print_for_their_rows():
+    trials = pd.DataFrame({"row": ["a1", "a2", "other"], "test_accuracy": 0.5, "train_loss": 1.0})
+    marked = claims.with_printed(trials, "study_a").set_index("row")
+    assert marked.loc["a1", "printed_test_accuracy"] == claims.printed("A1.test_accuracy")
+    assert marked.loc["a2", "printed_test_accuracy"] == claims.printed("A2.test_accuracy")  # bound to its divergence
+    assert marked.loc["other"].isna().sum() == 2
+    assert list(claims.with_printed(trials, "study_x")) == list(trials)
 
 
 def test_every_printed_number_is_bound_or_set_aside():

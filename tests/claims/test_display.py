@@ -21,13 +21,24 @@ def results():
 
 def test_filters_name_the_rows_that_they_leave(results, shown):
     frame = ledger.judged(ENTRIES, results, FREE)
-    filters, table = shown(display.show, frame, ENTRIES, results)
+    filters, table, _ = shown(display.show, frame, ENTRIES, results)
     filters, table = filters["text/markdown"], table["text/html"]
     assert "\n\n" not in filters  # Markdown would end the block there
     assert re.findall(r'tr id="([^"]+)"', table) == ["A--reproduced--A1.x", "B--not-run--B1.y"]
     for mark in ('[id^="A--"]', '[id^="B--"]', '[id*="--reproduced--"]', '[id*="--not-run--"]'):
         assert mark in filters
     assert "a &lt; b" in table and "<li>evidence: study_a.x</li>" in table
+
+
+def test_what_many_trails_say_is_a_note_that_stands_once(results, shown):
+    both = [claim("number", "study_a.x", id=f"A{i}.x", report="A", value="0.860") for i in (1, 2)]
+    _, table, notes = shown(display.show, ledger.judged(both, results, FREE), both, results)
+    listed = re.findall(r'<li id="note-(\d+)">(.*?)</li>', notes["text/markdown"])
+    assert len({text for _, text in listed}) == len(listed) > 0
+    assert any(text.startswith("does not establish: ") for _, text in listed)
+    linked = re.findall(r'href="#note-(\d+)"', table["text/html"])
+    assert sorted(linked) == sorted([number for number, _ in listed] * 2)
+    assert "does not establish" not in table["text/html"]
 
 
 def test_value_runs_and_resolution_stand_in_every_row(results, shown):

@@ -184,6 +184,22 @@ def test_shift_equals_a_loop_over_images_and_pixels():
     assert len({*zip(dy.tolist(), dx.tolist())}) > 1
 
 
+def test_erase_sets_one_rectangle_of_every_second_image_to_zero():
+    images = torch.rand(400, 2, 12, 16) + 1
+    erased = data.augment(images, torch.arange(400), 0, ("erase",), torch.Generator().manual_seed(3))
+    changed = [(image, before) for image, before in zip(erased, images) if not torch.equal(image, before)]
+    assert 150 < len(changed) < 250
+    sizes = set()
+    for image, before in changed:
+        holes = image.eq(0)
+        rows, columns = holes[0].any(1), holes[0].any(0)
+        assert torch.equal(holes, (rows[:, None] & columns).expand_as(holes))  # one rectangle, in all channels
+        assert torch.equal(image[~holes], before[~holes])
+        assert rows.nonzero().diff(dim=0).eq(1).all() and columns.nonzero().diff(dim=0).eq(1).all()
+        sizes.add((int(rows.sum()), int(columns.sum())))
+    assert {height for height, _ in sizes} == {3, 4, 5, 6} and {width for _, width in sizes} == set(range(4, 9))
+
+
 def parts_of(**options):
     return data.resident_parts(ClassifierConfig(dataset=tiny.NAME, **options), data.load(tiny.NAME), "cpu", 14)
 

@@ -15,6 +15,7 @@ from sklearn.metrics import confusion_matrix
 
 from helpers import figures
 from helpers.base import CourseworkError
+from helpers.figures import grids
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 
@@ -64,9 +65,10 @@ def examples(rng, seeds):
 def test_every_drawing_is_whole_small_and_leaves_no_state(rng, seeds):
     before = dict(matplotlib.rcParams) | {"backend": plt.get_backend()}
     for name, drawing in examples(rng, seeds):
-        picture = Image.open(io.BytesIO(drawing.png()))
-        assert picture.width == 572, name
-        assert len(drawing.png()) < 60_000, name
+        content = drawing.png()
+        picture = Image.open(io.BytesIO(content))
+        assert picture.width == round(grids.WIDTH * grids.DPI), name
+        assert len(content) < 60_000, name
         assert np.asarray(picture.convert("L")).std() > 5, f"{name} is blank"
         assert len(drawing.alt) > 30 and drawing.alt.endswith(".") and "nan" not in drawing.alt.lower(), name
         assert len(drawing.data) and len(drawing.data.to_csv()) < 20_000, name
@@ -110,7 +112,7 @@ def test_divergence_and_many_lines_are_told():
     assert "not finite" in figures.curves(frame.assign(loss=np.nan), "epoch", "loss").alt
     many = pd.DataFrame({"lr": np.repeat(range(8), 2), "epoch": [1, 2] * 8, "accuracy": np.arange(16) / 16})
     alt = figures.curves(many, "epoch", "accuracy", by="lr").alt
-    assert "8 lines end between 0.0625 (0) and 0.9375 (7)" in alt
+    assert "8 lines end between 0.0625 (lr 0) and 0.9375 (lr 7)" in alt
 
 
 def test_histories_number_the_epochs():
@@ -127,12 +129,91 @@ def test_schedule_puts_the_rate_on_a_log_axis():
     assert upper.get_shared_x_axes().joined(upper, lower)
 
 
-def test_shortened_trials_are_named_so_beside_whole_ones():
-    history = pd.DataFrame({"test_accuracy": [0.5]})
-    frame = pd.DataFrame({"row": ["a", "b"], "seed": 0, "share": [1.0, 0.02], "history": [history, history]})
-    assert figures.labels(frame).tolist() == ["a", "b (1 epoch)"]
-    assert figures.histories(frame)["row"].tolist() == ["a", "b (1 epoch)"]
-    assert figures.labels(frame.assign(share=0.02)).tolist() == ["a", "b"]
+def runs(row, accuracies, **about):
+    """The trials of one row: a seed for each list of accuracies."""
+    histories = [pd.DataFrame({"test_accuracy": values}) for values in accuracies]
+    return pd.DataFrame({"row": row, "seed": range(len(histories)), "share": 1.0, "history": histories, **about})
+
+
+def test_shortened_trainings_stand_in_panels_of_their_own():
+    trials = pd.concat([runs("whole", [[0.5, 0.8, 0.9]]), runs("cut", [[0.3]], share=0.02)])
+    drawing = figures.curves(figures.histories(trials), "epoch", "test_accuracy", by="row")
+    whole, cut = drawing.figure.axes
+    assert [axis.get_title() for axis in (whole, cut)] == ["in full", "shortened"]
+    assert [[line.get_label() for line in axis.lines] for axis in (whole, cut)] == [["whole"], ["cut"]]
+    assert whole.get_facecolor() != cut.get_facecolor() and whole.get_ylim()[0] > 0.3  # the cut one squeezes nothing
+    assert "Shortened trainings: test accuracy, cut: first 0.3" in drawing.alt
+    assert "mean, test accuracy, cut (shortened)" in drawing.data
+    assert "shortened" not in figures.curves(figures.histories(runs("a", [[0.5, 0.6]])), "epoch", "test_accuracy").alt
+
+
+def test_what_a_report_prints_is_marked_beside_trainings_in_full_alone():
+    trials = pd.concat(
+        [
+            runs("whole", [[0.5, 0.8]], printed_test_accuracy=0.75),
+            runs("alike", [[0.4, 0.7]], printed_test_accuracy=0.75),
+            runs("cut", [[0.3]], share=0.02, printed_test_accuracy=0.99),
+        ]
+    )
+    drawing = figures.curves(figures.histories(trials), "epoch", "test_accuracy", by="row")
+    marks = [line for axis in drawing.figure.axes for line in axis.lines if line.get_marker() == "D"]
+    assert [mark.get_ydata()[0] for mark in marks] == [0.75, 0.75]
+    assert len({mark.get_xdata()[0] for mark in marks}) == len({mark.get_mec() for mark in marks}) == 2
+    assert "Printed at the end: whole 0.75 (test accuracy), alike 0.75 (test accuracy)." in drawing.alt
+    assert [text.get_text() for text in drawing.figure.legends[0].texts] == ["whole", "alike", "cut", "printed"]
+    assert "0.99" not in drawing.alt
+
+
+def test_equal_lines_are_drawn_once_and_close_ones_over_each_other():
+    values = np.linspace(0.5, 0.9, 20)
+    trials = pd.concat([runs("a", [values]), runs("b", [values]), runs("c", [values + 0.001]), runs("d", [values / 2])])
+    axis = figures.curves(figures.histories(trials), "epoch", "test_accuracy", by="row").figure.axes[0]
+    assert [line.get_label() for line in axis.lines] == ["a = b", "c", "d"]
+    wide, narrow, other = (line.get_linewidth() for line in axis.lines)
+    assert wide > narrow == other
+    many = pd.concat([runs(f"a long name of a row {i}", [values]) for i in range(5)])
+    axis = figures.curves(figures.histories(many), "epoch", "test_accuracy", by="row").figure.axes[0]
+    assert [line.get_label() for line in axis.lines] == [
+        "a long name of a row 0 = ... = a long name of a row 4 (5 alike)"
+    ]
+
+
+def test_a_legend_reads_from_left_to_right_and_stays_below_a_third(seeds):
+    for length in (2, 60):
+        many = pd.concat([runs(f"{i} {'x' * length}", [[0.1 * i, 0.2 + 0.05 * i]]) for i in range(10)])
+        drawing = figures.curves(figures.histories(many), "epoch", "test_accuracy", by="row")
+        drawing.png()
+        legend, figure = drawing.figure.legends[0], drawing.figure
+        box = legend.get_window_extent()
+        assert box.height < figure.bbox.height / 3 and box.y0 < figure.axes[0].bbox.y0
+        places = {text.get_text().split()[0]: text.get_window_extent() for text in legend.texts}
+        by_row = sorted(places, key=lambda name: (-round(places[name].y0), places[name].x0))
+        assert by_row == [str(i) for i in range(10)]
+
+
+def test_bars_of_trials_hatch_the_shortened_ones_and_set_them_last():
+    trials = pd.concat(
+        [
+            runs("cut", [[0.3]], share=0.02, test_accuracy=0.3, printed_test_accuracy=0.9),
+            runs("whole_one", [[0.8], [0.9]], test_accuracy=[0.8, 0.9], printed_test_accuracy=0.75),
+        ]
+    )
+    drawing = figures.bars(trials, "test_accuracy")
+    assert drawing.data["name"].tolist() == ["whole one", "cut"]
+    assert drawing.data["value"].tolist() == pytest.approx([0.85, 0.3])
+    assert drawing.data["report"][0] == 0.75 and np.isnan(drawing.data["report"][1])
+    assert [bool(patch.get_hatch()) for patch in drawing.figure.axes[0].patches] == [False, True]
+    assert "Printed: whole one 0.75." in drawing.alt
+
+
+def test_histograms_apart_have_bins_and_axes_of_their_own(rng):
+    values = {"small": rng.normal(0, 0.01, 5000), "wide": rng.normal(0, 3, 50)}
+    drawing = figures.histogram(values, bins=10, apart=True, xlabel="weight")
+    assert len(drawing.figure.axes) == 2
+    for name, part in drawing.data.groupby("of"):
+        assert part["count"].tolist() == np.histogram(values[name], 10)[0].tolist()
+    small, wide = (axis.get_xlim() for axis in drawing.figure.axes)
+    assert np.ptp(small) < np.ptp(wide) / 10
 
 
 def test_bars_take_the_sample_deviation_and_points_where_zero_is_left_out():
@@ -208,8 +289,7 @@ def test_regression_shades_the_gap_once_in_the_legend():
     drawing = figures.regression(
         {"train": (x, x)}, x, {"fit": x + 0.5}, bands={"fit": x * 0 + 1}, gaps=[(-1, 0), (0, 1)]
     )
-    axis = drawing.figure.axes[0]
-    assert [text.get_text() for text in axis.get_legend().texts] == ["train", "fit", "no samples"]
+    assert [text.get_text() for text in drawing.figure.legends[0].texts] == ["train", "fit", "no samples"]
     assert drawing.data[drawing.data["of"] == "fit"]["y"].tolist() == [-1.5, -0.5, 1.5, 2.5]
     assert "no samples between -1 and 0" in drawing.alt
 

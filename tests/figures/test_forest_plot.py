@@ -15,6 +15,7 @@ LINES = pd.DataFrame(
         "mean": [0.87, 0.858, np.nan, 0.83],
         "half_width": [0.012, 0.02, np.nan, np.inf],
         "verdict": ["reproduced", "not reproduced", "not comparable", "inconclusive"],
+        "short": False,
     }
 )
 
@@ -50,3 +51,13 @@ def test_verdicts_differ_without_colour():
 def test_many_rows_do_not_overlap():
     many = pd.concat([LINES] * 6)
     assert figures.forest(many).figure.get_figheight() > 2.5 * figures.forest(LINES).figure.get_figheight()
+
+
+def test_shortened_trainings_stand_last_on_grey():
+    drawing = figures.forest(LINES.assign(short=[True, False, False, False]))
+    assert drawing.data["label"].tolist()[-1] == "rate 0.1"
+    axis = drawing.figure.axes[0]
+    grey = axis.patches[0].get_extents().transformed(axis.transData.inverted())
+    assert sorted([grey.y0, grey.y1]) == pytest.approx([2.25, 3.5])
+    assert "shortened trainings" in [text.get_text() for text in drawing.figure.legends[0].texts]
+    assert not figures.forest(LINES).figure.axes[0].patches

@@ -143,6 +143,21 @@ def test_dropout_is_at_work_in_training_only():
     assert torch.equal(model.eval()(images), model(images))
 
 
+def test_a_path_is_dropped_whole_image_by_image_in_training_only():
+    """What stays is scaled so that its mean is that of the network without dropping."""
+    torch.manual_seed(0)
+    drop, x = networks.coursework.DropPath(0.25), torch.rand(2000, 3, 4) + 1
+    out = drop(x)
+    dropped = out.eq(0).flatten(1).all(1)
+    assert 0.2 < dropped.float().mean() < 0.3 and torch.equal(out[~dropped], x[~dropped] / 0.75)
+    assert torch.equal(drop.eval()(x), x)
+    model = networks.build("patch_mlp", {"drop_path": 0.999999, "residual": True, "norm": "layer"})
+    images = torch.rand(IMAGES)
+    stem = model.body[0](networks.cut_patches(images, 7))
+    torch.testing.assert_close(model.body[1](stem), stem)
+    assert not torch.equal(model.eval().body[1](stem), stem)
+
+
 def test_the_activation_is_the_one_asked_for():
     for name, kind in {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}.items():
         model = networks.build("patch_mlp", {"activation": name})
@@ -277,6 +292,18 @@ def test_whitening_gives_the_identity_as_covariance():
     torch.testing.assert_close(model[0].weight[:12], -model[0].weight[12:])
 
 
+@pytest.mark.parametrize("width, cut", [(49, False), (20, True), (60, False)])
+def test_a_whitened_stem_gives_uncorrelated_features(width, cut):
+    images = torch.rand(80, 1, 28, 28).cumsum(2).cumsum(3) / 100
+    model = networks.build("patch_mlp", {"whitened": True, "width": width, "patch_size": 7})
+    networks.whiten(model, networks.cut_patches(images, 7) if cut else images, eps=0.0)
+    rows = model.body[0].double()(networks.cut_patches(images, 7).double()).flatten(0, 1).detach()[:, :49]
+    np.testing.assert_allclose(np.cov(rows.numpy().T), np.eye(rows.shape[1]), atol=1e-2)
+    np.testing.assert_allclose(rows.mean(0), 0, atol=1e-3)
+    assert model.body[0].weight.requires_grad
+    assert model.body[0].weight[0].norm() < model.body[0].weight[: min(width, 49)][-1].norm()  # the largest first
+
+
 @pytest.mark.parametrize("name", ["patch_mlp", "report_d_cnn", "mlp"])
 def test_other_networks_are_not_whitened(name):
     model = networks.build(name)
@@ -352,7 +379,7 @@ REFUSED = {
     "no hidden units": (("patch_mlp", {"hidden": -1}), "hidden=-1 must be at least 1 unit"),
     "no hidden units across patches": (("patch_mlp", {"token_hidden": 0}), "token_hidden=0 must be at least 1"),
     "no blocks": (("patch_mlp", {"blocks": 0}), "blocks=0 must be at least 1"),
-    "everything dropped": (("patch_mlp", {"dropout": 1.0}), r"dropout=1.0 in \[0, 1\)"),
+    "everything dropped": (("patch_mlp", {"dropout": 1.0}), r"dropout=1.0 must lie in \[0, 1\)"),
     "a patch size that does not divide": (("patch_mlp", {"patch_size": 5}), "patch_size=5 does not divide"),
     "an unknown place of dropout": (("report_b", {"dropout": "stem"}), "dropout=stem is unknown"),
     "an unknown norm of report B": (("report_b", {"norm": "layer"}), "norm=layer is unknown"),

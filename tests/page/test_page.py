@@ -20,6 +20,7 @@ from traitlets.config import Config
 
 from helpers import base, page
 from helpers.base import CourseworkError
+from helpers.figures import Drawing
 from helpers.page import markup, parameters
 from helpers.page.results import Result
 
@@ -324,7 +325,7 @@ def test_a_figure_travels_with_alt_text_and_data(a_page, shell):
     a_page.publish("n", 3)
     figure = Figure(figsize=(1, 1))
     figure.subplots().plot([1, 2])
-    drawing = SimpleNamespace(figure=figure, alt="A line.", data=pd.DataFrame({"x": [1, 2]}))
+    drawing = Drawing(figure, "A line.", pd.DataFrame({"x": [1, 2]}))
     (image, about), (caption, role) = displayed(a_page.show, drawing, "Shows {n}.")
     assert about["image/png"] == {"alt": "A line.", "caption": "Shows 3.", "data": "x\n1\n2\n"}
     assert image["image/png"].startswith("iVBOR")

@@ -21,10 +21,18 @@ import sample_page
 
 from helpers.base import data_folder, pack_labels
 from helpers.page.markup import number
-from helpers.report import check
+from helpers.report import check, index, sealed
 from helpers.report.export.seal import seal
 
-FILE = Path(check.__file__)
+COMMENTS = "an HTML comment or an empty line was changed, nothing that is read"
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """check.py as it lies beside the pages."""
+    path = tmp_path_factory.mktemp("alone") / "check.py"
+    path.write_text(index.standalone_check(), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +58,14 @@ def said(capsys, *arguments):
 def resealed(path, old, new):
     """An edit by somebody who rebuilds the manifest too."""
     text = path.read_text(encoding="utf-8").replace(old, new)
-    manifest = check.embedded(text, "manifest")
-    for section, (_, _, content) in zip(manifest["sections"], check.sections(text)):
+    manifest = sealed.embedded(text, "manifest")
+    for section, (_, _, content) in zip(manifest["sections"], sealed.sections(text)):
         if section[2]:
-            section[2:] = [check.digest(content), "".join(check.digest(line)[:6] for line in content.split("\n"))]
-    inside = json.dumps({**manifest, "file": check.BLANK}).replace("<", "\\u003c")
+            section[2:] = [sealed.digest(content), "".join(code for _, code, _ in sealed.read_lines(content))]
+    inside = json.dumps({**manifest, "file": sealed.BLANK}).replace("<", "\\u003c")
     text = re.sub(r'(<script id="manifest"[^>]*>).*?(</script>)', lambda m: m[1] + inside + m[2], text, flags=re.S)
-    text = text.replace(manifest["file"], check.BLANK)
-    path.write_text(text.replace(check.BLANK, check.digest(text)), encoding="utf-8")
+    text = text.replace(manifest["file"], sealed.BLANK)
+    path.write_text(text.replace(sealed.BLANK, sealed.digest(text)), encoding="utf-8")
 
 
 def test_an_untouched_page_passes(page, capsys):
@@ -68,14 +76,12 @@ def test_an_untouched_page_passes(page, capsys):
     assert f"test_accuracy {accuracy:.4f} follows from its packed predictions (3 x 400 test labels)" in words
 
 
-def test_it_runs_alone_on_python_39(page, tmp_path):
-    tree = ast.parse(FILE.read_text(encoding="utf-8"), feature_version=(3, 9))
+def test_it_runs_alone_on_python_39(page, alone, tmp_path):
+    tree = ast.parse(alone.read_text(encoding="utf-8"), feature_version=(3, 9))
     names = {n.name.split(".")[0] for i in ast.walk(tree) if isinstance(i, ast.Import) for n in i.names}
     assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
     assert names <= sys.stdlib_module_names
-    copy = tmp_path / "check.py"
-    copy.write_bytes(FILE.read_bytes())
-    command = [sys.executable, "-I", "-S", str(copy), str(page)]
+    command = [sys.executable, "-I", "-S", str(alone), str(page)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "untouched" in done.stdout
@@ -146,7 +152,7 @@ def test_thirty_random_edits_are_all_found(page, tmp_path, capsys):
 
 
 def test_a_changed_manifest_is_noticed(page, tmp_path, capsys):
-    section = check.embedded(page.read_text(encoding="utf-8"), "manifest")["sections"][3][2]
+    section = sealed.embedded(page.read_text(encoding="utf-8"), "manifest")["sections"][3][2]
     _, words = said(capsys, edited(page, tmp_path, section, "0" * 63 + "1"))
     assert "CHANGED since export" in words
 
@@ -173,7 +179,7 @@ def test_predictions_cut_short_are_refuted(page, tmp_path, capsys):
 
 def test_labels_unpack_as_records_pack_them():
     for labels in (np.array([], np.uint8), np.arange(9, dtype=np.uint8), np.arange(40, dtype=np.uint8)):
-        assert list(check.unpack(pack_labels(labels))) == list(labels)
+        assert list(sealed.unpack(pack_labels(labels))) == list(labels)
         assert labels.max(initial=0) > 15 or sample_page.pack(labels) == pack_labels(labels)
 
 
@@ -183,7 +189,7 @@ def test_official_labels_are_recognised(capsys):
         pytest.skip("needs the real labels under COURSEWORK_DATA")
     labels = np.frombuffer(gzip.decompress(path.read_bytes())[8:], np.uint8)
     packed = {"key": "a", "labels": sample_page.pack(labels), "predicted": [sample_page.pack(labels)]}
-    line, value, agrees = check.recompute({"predictions": packed, "results": {"a": {"value": 1.0, "values": [1.0]}}})
+    line, value, agrees = sealed.recompute({"predictions": packed, "results": {"a": {"value": 1.0, "values": [1.0]}}})
     assert (value, agrees) == (1.0, True)
     assert "1 x 10,000 official Fashion-MNIST test labels" in line
 
@@ -233,7 +239,9 @@ def hand_in(folder, name, **pages):
     return path
 
 
-COLUMNS = "file,author,complete,missing,budget,commit,sha256,stand_in,untouched,recomputed_accuracy,changed,problem"
+COLUMNS = (
+    "file,author,complete,missing,budget,commit,sha256,stand_in,untouched,recomputed_accuracy,changed,same_as,problem"
+)
 TASKS = ("task1_data_loaders", "task2_model", "task3_loss_and_optimizer", "task4_training", "task5_final_accuracy")
 
 
@@ -257,11 +265,13 @@ def test_one_line_for_each_hand_in(tasks, tmp_path, capsys):
     hand_in(tmp_path, "b.zip", **{**tasks, "task4_training": bad})
     failed = sample_page.page(tmp_path, TASKS[0], status="failed", budget="smoke", data={"standin": True}, author="B")
     hand_in(tmp_path, "c.zip", **{**tasks, TASKS[0]: failed.read_bytes()})
-    code, found = lines(capsys, *sorted(tmp_path.glob("?.zip")))
+    one_by_one = [lines(capsys, path) for path in sorted(tmp_path.glob("?.zip"))]
+    code = max(code for code, _ in one_by_one)
+    found = {name: cells for _, line in one_by_one for name, cells in line.items()}
     accuracy = f"{np.mean(sample_page.predictions()[2]):.4f}"
     assert list(found["a.zip"].values())[1:] == [
         "A. Student", "yes", "", "standard", "0123456789ab-dirty", hashlib.sha256(good.read_bytes()).hexdigest(),
-        "no", "yes", accuracy, "", "",
+        "no", "yes", accuracy, "", "", "",
     ]  # fmt: skip
     assert [found["b.zip"][name] for name in ("complete", "untouched", "changed")] == ["yes", "no", "task4_training"]
     asked = ("author", "complete", "budget", "stand_in")
@@ -270,10 +280,86 @@ def test_one_line_for_each_hand_in(tasks, tmp_path, capsys):
     assert check.main([str(good), "--csv"]) == 0
 
 
+def own_work(folder, *, seed, **state):
+    """A page like the sample's whose predictions and record nobody else has."""
+    labels, runs, _ = sample_page.predictions()
+    runs = [np.where(np.random.default_rng(seed).random(len(run)) < 0.1, labels, run) for run in runs]
+    accuracies = [float((run == labels).mean()) for run in runs]
+    result = sample_page.bundle()["results"]["test_accuracy"]
+    result |= {"value": float(np.mean(accuracies)), "values": accuracies}
+    packed = sample_page.bundle()["predictions"] | {"predicted": [sample_page.pack(run) for run in runs]}
+    results = {"test_accuracy": result}
+    bundle = sample_page.bundle(results=results, predictions=packed, own=[f"record {seed}"])
+    folder.mkdir(exist_ok=True)
+    return sample_page.page(folder, TASKS[4], content=sample_page.cells(bundle), **state)
+
+
+def test_what_two_hand_ins_have_alike_is_flagged(tmp_path, capsys):
+    ada, bob = (own_work(tmp_path / name, seed=seed, author=name) for seed, name in enumerate(("ada", "bob")))
+    own_work(tmp_path / "eve", seed=0, author="eve")
+    for name in ("ada", "bob", "eve"):
+        hand_in(tmp_path, f"{name}.zip", task5=(tmp_path / name / f"{TASKS[4]}.html").read_bytes())
+    code, found = lines(capsys, *sorted(tmp_path.glob("*.zip")))
+    assert code == 0  # a flag is for a person to look at
+    flags = "{0} (predictions of {1}); {0} (records of {1})"
+    assert found["ada.zip"]["same_as"] == flags.format(tmp_path / "eve.zip", TASKS[4])
+    assert found["eve.zip"]["same_as"] == flags.format(tmp_path / "ada.zip", TASKS[4])
+    assert found["bob.zip"]["same_as"] == ""
+    _, words = said(capsys, ada, bob, tmp_path / "ada.zip")
+    assert f"  FLAG: same page as {tmp_path / 'ada.zip'}\n" in words
+    assert words.count("FLAG") == 6  # page, predictions and records, both ways
+
+
+def test_pages_of_one_hand_in_may_share_a_training(tmp_path, capsys):
+    """Task 4 trains the network that task 5 tests."""
+    for name in TASKS[3:]:
+        bundle = sample_page.bundle(own=["record 1"])
+        sample_page.page(tmp_path, name, content=sample_page.cells(bundle))
+    _, words = said(capsys, *tmp_path.glob("*.html"))
+    assert "FLAG" not in words
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("<p>The gap between", "<!-- look here --><p>The gap between"),
+    ("<!--§ prose: text 4", "<!--§ prose: text four"),
+    ("<p>The gap between", "<!-- a note\nof two lines -->\n\n<p>The gap between"),
+])  # fmt: skip
+def test_an_edit_of_a_comment_is_told_from_an_edit_of_a_number(page, tmp_path, capsys, old, new):
+    code, words = said(capsys, edited(page, tmp_path, old, new))
+    assert code == 1
+    assert "CHANGED since export, in HTML comments alone" in words
+    assert words.count(COMMENTS) == words.count("changed: ") == 1
+    both = edited(page, tmp_path, old, new)
+    both.write_text(both.read_text(encoding="utf-8").replace("0.8503</td>", "0.9503</td>"), encoding="utf-8")
+    _, words = said(capsys, both)
+    assert "CHANGED since export (" in words
+    assert "0.9503" in words and COMMENTS in words
+
+
+@pytest.mark.parametrize("hidden", ["<!--> 0.99 <!-- -->", "<!---> 0.99 <!-- -->", "<!-- --!> 0.99 <!-- -->"])
+def test_what_only_looks_like_a_comment_is_read(page, tmp_path, capsys, hidden):
+    """A browser ends these comments before the number."""
+    _, words = said(capsys, edited(page, tmp_path, "<p>The gap between", f"{hidden}<p>The gap between"))
+    assert "CHANGED since export (" in words
+    assert COMMENTS not in words
+
+
+def test_a_comment_of_the_page_itself_may_be_edited_and_is_told(tmp_path, capsys):
+    content = [*sample_page.cells(), sample_page.new_markdown_cell("Read <!-- once --> 54,000 images.")]
+    page = sample_page.page(tmp_path, content=content)
+    folder = tmp_path / "edited"
+    folder.mkdir()
+    if "<!-- once -->" in page.read_text(encoding="utf-8"):
+        _, words = said(capsys, edited(page, folder, "<!-- once -->", "<!-- twice -->"))
+        assert "in HTML comments alone" in words
+    _, words = said(capsys, edited(page, folder, "54,000 images.</p>", "64,000 images.</p>"))
+    assert "now reads: " in words and COMMENTS not in words
+
+
 def test_a_hand_in_that_lacks_pages_is_not_complete(tasks, tmp_path, capsys):
     without = {name: data for name, data in tasks.items() if "task3" not in name}
     hand_in(tmp_path, "three.zip", **without)
-    seal_of = check.examine(tasks[TASKS[0]])["seal"]
+    seal_of = sealed.examine(tasks[TASKS[0]])["seal"]
     index = sealed_index(tmp_path / "in", {f"{TASKS[0]}.html": seal_of, "study_a.html": "0" * 64}).read_bytes()
     hand_in(tmp_path, "study.zip", index=index, **tasks)
     plain = sample_page.page(tmp_path, TASKS[1], status="complete, no results").read_bytes()
@@ -301,9 +387,9 @@ def test_archives_that_cannot_be_read_say_so(tasks, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("options", [[], ["--csv"]])
-def test_a_reader_who_has_read_enough_is_no_error(page, options):
+def test_a_reader_who_has_read_enough_is_no_error(page, alone, options):
     """As `python3 check.py ... | head -1`: the pipe closes while there is more to print."""
-    command = [sys.executable, str(FILE), str(page), *options]
+    command = [sys.executable, str(alone), str(page), *options]
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
@@ -322,7 +408,7 @@ def test_a_reader_who_has_read_enough_is_no_error(page, options):
     ],
 )  # fmt: skip
 def test_a_printed_number_is_the_value_rounded(value, printed, right):
-    assert check.prints(printed, value) == right
+    assert sealed.prints(printed, value) == right
 
 
 def test_what_pages_print_passes_for_what_it_is():
@@ -330,12 +416,12 @@ def test_what_pages_print_passes_for_what_it_is():
     draw = np.random.default_rng(0)
     for name in ("test_accuracy", "seconds", "block.share", "train_loss", "parameters"):
         for value in [*draw.uniform(-1, 1, 200), *(10.0 ** draw.uniform(-9, 9, 200)), 0.0, 1.0, 60000.0]:
-            assert check.prints(number(value, name=name, std=abs(value) / 7, unit="s"), value), (name, value)
+            assert sealed.prints(number(value, name=name, std=abs(value) / 7, unit="s"), value), (name, value)
 
 
 def test_a_page_exchanged_for_another_export_is_refuted(page, tmp_path, capsys):
     """The index lists the hash of each page, so a whole page cannot be exchanged."""
-    manifest = check.embedded(page.read_text(encoding="utf-8"), "manifest")
+    manifest = sealed.embedded(page.read_text(encoding="utf-8"), "manifest")
     index = sealed_index(page.parent, {page.name: manifest["file"]})
     assert said(capsys, index, page)[0] == 0
     other = sample_page.page(tmp_path, author="Somebody else")
@@ -364,7 +450,7 @@ def two_students(page, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         copy = sample_page.page(folder, page.stem, author=name)
-        seal_of = check.examine(copy.read_bytes())["seal"]
+        seal_of = sealed.examine(copy.read_bytes())["seal"]
         sealed_index(folder, {copy.name: seal_of})
         folders.append(folder)
     return folders
@@ -411,7 +497,7 @@ def test_what_macos_adds_and_a_foreign_page_change_nothing(page, tmp_path, capsy
 
 
 def test_a_page_with_nothing_of_ours_left_is_missed_where_the_index_lists_it(page, tmp_path, capsys):
-    index = sealed_index(tmp_path / "in", {page.name: check.examine(page.read_bytes())["seal"]})
+    index = sealed_index(tmp_path / "in", {page.name: sealed.examine(page.read_bytes())["seal"]})
     path = tmp_path / "stripped.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(index, "index.html")

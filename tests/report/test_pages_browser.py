@@ -15,7 +15,7 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_markdown_cell
 from playwright.sync_api import sync_playwright
 
-from helpers.report import index
+from helpers.report import index, sheet
 from helpers.report.export.order import load_rubric
 
 pytestmark = pytest.mark.browser
@@ -204,10 +204,13 @@ def test_landmarks_and_headings(chromium, file):
 
 
 def test_the_marking_sheet_of_five_tasks_is_one_page_to_print(chromium, tmp_path):
+    spread = sample_page.bundle()["results"]["test_accuracy"]
     for task in load_rubric()["tasks"]:
-        headings = [new_markdown_cell(f"## Does question {n} of a long page get its answer?") for n in range(12)]
-        sample_page.page(tmp_path, task["page"], content=[*sample_page.cells(), *headings])
-    with View(chromium, index.write_marking_sheet(tmp_path)) as view:
+        headings = [new_markdown_cell(f"## {heading}") for ask in task["asks"] for heading in ask.get("see", [])]
+        results = {key: spread for ask in task["asks"] for key in ask.get("evidence", [])} | {"test_accuracy": spread}
+        content = [*sample_page.cells(sample_page.bundle(results=results)), *headings]
+        sample_page.page(tmp_path, task["page"], content=content, author="Somebody with a long name " * 3)
+    with View(chromium, sheet.write_marking_sheet(tmp_path)) as view:
         assert violations(view.page) == []
         assert (view.requests, view.errors) == ([], [])
         assert len(re.findall(rb"/Type ?/Page\b", view.page.pdf(format="A4"))) == 1

@@ -19,8 +19,9 @@ from helpers.trials import records
 PARAMETERS = {
     "patch_size": 14, "width": 8, "blocks": 1, "token_hidden": 8, "hidden": 8, "dropout": 0.0, "augment": ["flip"],
     "train_limit": None, "epochs": 3, "batch_size": 20, "optimiser": "adamw", "lr": 0.01, "weight_decay": 0.0,
-    "seed": 0,
+    "seed": 0, "network": "ours",
 }  # fmt: skip
+NOT_GIVEN = dict.fromkeys((*ours.WIDTHS, *ours.SETTINGS)) | {"epochs": 4, "train_limit": None, "seed": 3}
 
 
 # These say where a training runs and what is measured, or belong to a scheduler and an evaluation that ours has not.
@@ -51,14 +52,39 @@ def test_it_never_reads_the_test_set(config):
 
 
 def test_every_choice_of_the_page_reaches_the_training(config):
-    values = {**vars(config), **config.options}
+    values = {**vars(config), **config.options, "network": "ours"}
     asked = PARAMETERS | {"augment": ("flip",)}
     assert {name: values[name] for name in asked} == asked
 
 
+@pytest.mark.parametrize("network, model", [("ours", "patch_mlp"), ("report_a", "report_a"), ("report_c", "patch_mlp")])
+def test_what_is_not_given_is_what_the_search_found(config, network, model):
+    chosen, page = ours.found(), SimpleNamespace(**NOT_GIVEN, network=network)
+    asked = ours.our_model(page, data.load(tiny.NAME))
+    assert (asked.epochs, asked.seed, asked.keep, asked.dataset) == (4, 3, "best", tiny.NAME)
+    assert (asked.lr, asked.optimiser, asked.augment) == (chosen.lr, chosen.optimiser, chosen.augment)
+    assert asked.model == model and (asked.options == chosen.options) == (network == "ours")
+    assert ours.networks.build(asked.model, asked.options).patch_size in (4, 7, 14)
+    assert len(ours.hyper_parameters(asked))
+
+
+def test_another_optimiser_does_not_keep_the_momentum_of_muon(config):
+    for name, momentum in {"muon": 0.95, "adamw": 0.0, "sgd": 0.0}.items():
+        page = SimpleNamespace(**NOT_GIVEN | {"optimiser": name}, network="ours")
+        assert ours.our_model(page, data.load(tiny.NAME)).momentum == momentum
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": {"no_such_field": 1}}', '{"config": 3}'])
+def test_a_damaged_result_of_the_search_is_refused_in_one_line(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
+    (tmp_path / "search.json").write_text(text)
+    with pytest.raises(CourseworkError, match=r"search\.json: no result of study G .*; take it from the repository"):
+        ours.found()
+
+
 def test_every_hyper_parameter_is_in_the_table(config):
     table = ours.hyper_parameters(config).set_index("hyper-parameter")["value"]
-    assert {name.replace("_", " ") for name in PARAMETERS} <= {*table.index}
+    assert {name.replace("_", " ") for name in PARAMETERS.keys() - {"network"}} <= {*table.index}
     assert (table["lr"], table["residual"], table["augment"], table["train limit"]) == ("0.01", "yes", "flip", "none")
     assert table["dropout"] == "0"
     fields = {field.name for field in dataclasses.fields(config)}

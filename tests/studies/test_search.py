@@ -8,7 +8,7 @@ from trial_functions import score_rate
 
 from helpers import base
 from helpers.base import CourseworkError
-from helpers.studies import search
+from helpers.studies import ours, search
 from helpers.training import ClassifierConfig
 
 SETTINGS = {"study": "search", "candidates": 9, "rungs": (6, 18), "seed": 4}
@@ -71,3 +71,21 @@ def test_an_ablation_changes_one_factor_at_a_time():
     assert rows["as chosen"] == chosen
     assert rows["narrow"].options == {"width": 4} and rows["narrow"].lr == 0.1
     assert rows["slow"].options == {"width": 12} and rows["slow"].lr == 0.01
+
+
+def test_known_settings_are_tried_first():
+    known = ({"lr": 0.05, "width": 4}, {"lr": 0.002, "width": 12})
+    _, asked = search.search(score_rate, space, **SETTINGS | {"candidates": 3, "known": known})
+    assert [trial.params for trial in asked.trials[:2]] == list(known) and asked.trials[2].params not in known
+
+
+def test_the_chosen_config_is_saved_without_what_a_page_decides(tmp_path, monkeypatch):
+    """And taken up again by `ours`: the same training, whatever data set, seed and length a page then asks for."""
+    frame, asked = search.search(score_rate, space, **SETTINGS)
+    best = next(record["config"] for record in frame["record"] if record["config"]["epochs"] == 18)
+    config = ClassifierConfig(**best | {"watch": ("validation",), "augment": ("flip",)})
+    search.save(asked, config, tmp_path / "search.json")
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
+    found = ours.found()
+    assert (found.lr, found.options, found.augment) == (config.lr, config.options, ("flip",))
+    assert found.epochs == ClassifierConfig().epochs and found.dataset == "fashion_mnist"

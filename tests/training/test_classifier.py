@@ -246,6 +246,7 @@ class Stop(Exception):
         {"optimiser": "asgd", "keep": "best", "patience": 3, "lr": 0.3} | VALIDATED,
         {"optimiser": "rmsprop", "clip_norm": 0.5, "gradient_norm": True},
         {"optimiser": "adagrad", "label_smoothing": 0.1},
+        {"average": 0.9, "augment": ("erase",), "keep": "best"} | VALIDATED,
     ],
 )
 def test_a_training_goes_on_with_the_same_bits(parts, tmp_path, options):
@@ -372,6 +373,9 @@ def test_a_diverged_trial_is_finished_and_at_chance(made):
         ({"optimiser": "adma"}, "optimiser=adma is unknown"),
         ({"scheduler": "step"}, "scheduler=step is unknown"),
         ({"initialiser": "zeros"}, "initialiser=zeros is unknown"),
+        ({"average": 1.0}, r"average=1.0 must lie in \[0, 1\)"),
+        ({"options": {"drop_path": 0.1}}, "drop_path leaves out residual branches: set residual=True"),
+        ({"options": {"drop_path": 1.0, "residual": True}}, r"drop_path=1.0 must lie in \[0, 1\)"),
         ({"precision": "half"}, "PRECISION=half is unknown"),
         ({"dataset": "nothing"}, "no decoded data set 'nothing'"),
     ],

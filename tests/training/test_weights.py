@@ -92,6 +92,25 @@ def test_muon_steps_matrices_of_the_same_memory():
     assert losses[-1] != losses[0]
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_running_mean_is_that_of_a_loop_and_is_computed_with_after_a_swap(precision):
+    model, images = network("patch_mlp"), next(batches())[0]
+    weights = Weights(model, precision, average=0.9)
+    updaters = optimisers.make_optimisers(model, CONFIG, weights.flat)
+    mean = weights.flat.detach().clone()
+    for _, labels in batches():
+        weights.backward(loss_of(weights.network, images, labels))
+        updaters[0].step()
+        weights.refresh()
+        mean = 0.9 * mean + 0.1 * weights.flat.detach()
+    learning, seen = weights.flat.detach().clone(), weights.network(images)
+    weights.swap()
+    torch.testing.assert_close(weights.flat.detach(), mean)
+    assert not torch.equal(weights.network(images), seen)
+    weights.swap()
+    assert torch.equal(weights.flat.detach(), learning) and torch.equal(weights.network(images), seen)
+
+
 def test_parameters_have_memory_of_their_own_again():
     model = network("report_a")
     kept = [p.detach().clone() for p in model.parameters()]

@@ -13,7 +13,8 @@ from helpers.trials.source import imported, source_hash
 
 SET_AGAIN = ("prose", "template", "author", "page")  # a change of these needs no kernel
 IN_WORDS = {
-    "code": "its code", "tags": "its cells' tags", "budget": "its values in budgets.yaml", "prose": "its text",
+    "code": "its notebook's code", "tags": "its cells' tags", "prose": "its notebook's text",
+    "budget": "its values in budgets.yaml",
     "claims": "claims or published results", "lock": "requirements.lock or Python", "template": "how pages are set",
     "parameters": "its parameters", "data": "its data", "needs": "results that it needs",
     "reads": "files that it reads", "author": "the author", "records": "records that it shows",
@@ -90,11 +91,27 @@ def with_new_prose(executed: Path, source: Path):
     return ran
 
 
-def in_words(changed: list[str]) -> str:
-    """What of `changes` a person reads: its code, helpers.training.loop."""
+def in_words(changed: list[str], parameters: list[str] = ()) -> str:
+    """What of `changes` a person reads: its parameters (lr), helpers/training/loop.py; `parameters`: which differ."""
     modules = [name for name in changed if name.startswith("helpers.")]
-    words = [IN_WORDS.get(name, name) for name in changed if name not in modules] + modules[:MODULES]
+    words = [IN_WORDS.get(name, name) for name in changed if name not in modules]
+    words = [
+        f"{word} ({', '.join(parameters)})" if word == IN_WORDS["parameters"] and parameters else word for word in words
+    ]
+    words += [_file(name) for name in modules[:MODULES]]
     return ", ".join(words + [f"{len(modules) - MODULES} more modules"] * (len(modules) > MODULES))
+
+
+def other_parameters(given: dict, before: dict) -> list[str]:
+    """The parameters whose values are not those of the state `before`, given now or then."""
+    shown, changed = before.get("parameters") or {}, before.get("changed") or {}
+    return [n for n, value in given.items() if shown.get(n) != value] + [n for n in changed if n not in given]
+
+
+def _file(module: str) -> str:
+    """helpers.page, helpers.base -> the folder or the file from the checkout on: helpers/page, helpers/base.py."""
+    path = module.replace(".", "/")
+    return path if (base.CHECKOUT / path).is_dir() else f"{path}.py"
 
 
 def _prose(cell: dict) -> list:
@@ -118,7 +135,7 @@ def _modules(sources: list[str]) -> list[str]:
     for text in sources:
         try:
             modules |= imported(ast.parse(without_magics(text)))
-        except (SyntaxError, ValueError):  # it fails when it runs, where its author sees it
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # it fails where its author sees it
             continue
     return sorted(modules - {"helpers."})  # the names it reaches are there
 
@@ -152,5 +169,5 @@ def read_json(path: Path) -> dict | None:
     """The JSON in a file; None where it is absent or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

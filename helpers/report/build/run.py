@@ -74,10 +74,22 @@ class Build:
         self.data_of = {}
         return index.write_index(self.folder, [self._state(job) for job in self.jobs.values()])
 
+    def sign(self) -> Path:
+        """Set the pages that lie in the folder again where they name another author; returns the new index."""
+        self._look()
+        for job in self.jobs.values():
+            there = job.before and (self.folder / f"{job.name}.ipynb").exists()
+            if there and job.before.get("author") != self.author:
+                outcome.sign(job, self.author, self.folder)
+        return self.index()
+
     def _look(self) -> None:
         self.folder = base.REPORTS / self.budget
         self.states = {}  # of the notebooks that are done
         self.jobs = {p.stem: outcome.read_job(p, self.folder) for p in sorted(base.NOTEBOOKS.glob("*.ipynb"))}
+        named = {(job.before or {}).get("author") for job in self.jobs.values()} - {None, ""}
+        if not self.author and len(named) == 1:  # who has signed pages once need not say so at every build
+            self.author = named.pop()
 
     def _select(self) -> list[Job]:
         """The notebooks that ONLY names, long ones first, with the parameters each declares."""
@@ -156,7 +168,8 @@ class Build:
             return
         job.started = time.time()
         if job.before:
-            why = "FRESH=1" if self.fresh else freshness.in_words(job.changes)
+            others = freshness.other_parameters(job.parameters, job.before)
+            why = "FRESH=1" if self.fresh else freshness.in_words(job.changes, others)
             self.log.say(f"{'Setting' if self._page_only(job) else 'Running'} {job.name} again, changed: {why}")
         running[pool.submit(self._make, job)] = job
 

@@ -27,7 +27,7 @@ from helpers.report.export.seal import gate, seal
 
 TEMPLATES = Path(__file__).parent
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
-DATA_ROWS = 100  # rows of a figure's data that the page shows; its CSV link has all
+DATA_ROWS = 20  # rows of a figure's data that the page shows; its CSV link has all
 LARGE = 1_000_000  # bytes; a page above is worth a word
 
 
@@ -201,7 +201,7 @@ def _picture(kind, data):
     image = Image.open(io.BytesIO(raw))
     smaller = io.BytesIO()
     if kind == "image/png" and not getattr(image, "is_animated", False):
-        image.save(smaller, "webp", lossless=True)
+        image.save(smaller, "webp", lossless=True, method=6)
         if smaller.tell() < len(raw):
             kind, raw = "image/webp", smaller.getvalue()
     src = f"data:{kind};base64,{b64encode(raw).decode()}"

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from helpers.base import CourseworkError, to_json
-from helpers.report import check
+from helpers.report import sealed
 
 # Which hash of the list at the end a section belongs to.
 KINDS = {
@@ -22,27 +22,27 @@ def seal(text: str, bundle: dict, run: dict) -> str:
     text = _insert(text, "RESULTS", "{" + ",\n".join(lines).replace("<", "\\u003c") + "}")
     text = _insert(text, "RUN", to_json(run).replace("<", "\\u003c"))
     groups = {}
-    for kind, _, content in check.sections(text):
-        groups.setdefault(KINDS.get(kind, "frame"), []).append(check.digest(content))
+    for kind, _, content in sealed.sections(text):
+        groups.setdefault(KINDS.get(kind, "frame"), []).append(sealed.digest(content))
     rows = [
-        (name, len(groups[name]), check.digest("".join(groups[name])))
+        (name, len(groups[name]), sealed.digest("".join(groups[name])))
         for name in dict.fromkeys(KINDS.values())
         if name in groups
     ]
     cells = "".join(
         f'<tr><th scope="row">{n} ({k} section{"s" * (k != 1)})</th><td>{h}</td></tr>\n' for n, k, h in rows
     )
-    text = _insert(text, "HASHES", f'{cells}<tr><th scope="row">the whole file</th><td>{check.BLANK}</td></tr>')
-    parts = [[kind, label, *_hashes(content)] for kind, label, content in check.sections(text)]
+    text = _insert(text, "HASHES", f'{cells}<tr><th scope="row">the whole file</th><td>{sealed.BLANK}</td></tr>')
+    parts = [[kind, label, *_hashes(content)] for kind, label, content in sealed.sections(text)]
     parts = [part if part[0] != "manifest" else [*part[:2], "", ""] for part in parts]
-    manifest = '{"sections":[\n' + ",\n".join(map(to_json, parts)) + f'],\n"file":"{check.BLANK}"}}'
+    manifest = '{"sections":[\n' + ",\n".join(map(to_json, parts)) + f'],\n"file":"{sealed.BLANK}"}}'
     text = _insert(text, "MANIFEST", manifest.replace("<", "\\u003c"))
-    return text.replace(check.BLANK, check.digest(text))
+    return text.replace(sealed.BLANK, sealed.digest(text))
 
 
 def _hashes(content):
-    """What the manifest keeps of a section: its hash, and six digits of the hash of each line."""
-    return [check.digest(content), "".join(check.digest(line)[:6] for line in content.split("\n"))]
+    """What the manifest keeps of a section: its hash, and six digits of the hash of each line that people read."""
+    return [sealed.digest(content), "".join(code for _, code, _ in sealed.read_lines(content))]
 
 
 def _insert(text, name, content):

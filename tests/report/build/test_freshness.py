@@ -107,10 +107,20 @@ def test_a_budget_counts_for_the_notebooks_that_it_serves(home):
 
 
 def test_people_read_words():
-    modules = [f"helpers.{name}.py" for name in "abcde"]
-    assert freshness.in_words(["code", "reads", "was failed"]) == "its code, files that it reads, was failed"
+    modules = ["helpers.page", "helpers.base", "helpers.gone", "helpers.d", "helpers.e"]
+    assert freshness.in_words(["code", "reads", "was failed"]) == "its notebook's code, files that it reads, was failed"
     words = freshness.in_words(["data", *modules])
-    assert words == "its data, helpers.a.py, helpers.b.py, helpers.c.py, 2 more modules"
+    assert words == "its data, helpers/page, helpers/base.py, helpers/gone.py, 2 more modules"
+    assert freshness.in_words(["parameters", "data"], ["lr", "epochs"]) == "its parameters (lr, epochs), its data"
+    assert freshness.in_words(["data"], ["lr"]) == "its data"
     assert {*freshness.inputs(notebook(), "x", "smoke", parameters=1, data=1, needs=1, author=1)} - {"helpers"} <= {
         *freshness.IN_WORDS
     }
+
+
+def test_the_parameters_that_differ_are_named():
+    before = {"parameters": {"lr": 0.1, "epochs": 2, "budget": "smoke"}, "changed": {"epochs": 2}}
+    assert freshness.other_parameters({"budget": "smoke", "epochs": 2}, before) == []
+    assert freshness.other_parameters({"lr": 0.2, "epochs": 2}, before) == ["lr"]
+    assert freshness.other_parameters({}, before) == ["epochs"]
+    assert freshness.other_parameters({"lr": 0.1}, {}) == ["lr"]

@@ -124,7 +124,7 @@ def test_what_changed_decides_what_is_done(small):
     started = state(small, "good")["started"]
     write_notebook(small, "good", *GOOD, prose="Other words.")
     built = report(small, "BUDGET=smoke")
-    assert "page only" in built.stdout and "Setting good again, changed: its text\n" in built.stdout
+    assert "page only" in built.stdout and "Setting good again, changed: its notebook's text\n" in built.stdout
     assert "Other words." in page_of(small, "good")
     assert "printed" in page_of(small, "good")  # the outputs of the run are still there
     assert state(small, "good")["started"] == started
@@ -146,7 +146,9 @@ def test_what_changed_decides_what_is_done(small):
     write_notebook(small, "good", GOOD[0].replace("3 *", "5 *"), *GOOD[1:], prose="Other words.")
     report(small, "ONLY=added", "BUDGET=smoke")
     assert "stale" in (small / "reports" / "smoke" / "index.html").read_text()
-    assert report(small, "BUDGET=smoke", "SET=lr=0.2").returncode == 0
+    built = report(small, "BUDGET=smoke", "SET=lr=0.2")
+    assert built.returncode == 0
+    assert "Running good again, changed: its notebook's code, its parameters (lr)\n" in built.stdout
     assert state(small, "good")["results"]["lr"]["values"] == pytest.approx([0.2, 1.0])
     assert state(small, "good")["changed"] == {"lr": 0.2}
     assert report(small, "BUDGET=smoke").returncode == 0

@@ -1,0 +1,114 @@
+"""Bars, histograms and reliability: each function draws, and makes alt text and data from the same arrays."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.patches import Patch
+
+from helpers.figures.grids import COLOURS, SHORT, Drawing, new_figure, number, span, styled
+from helpers.figures.lines import MARK, PRINTED, curves, line_style, put_legend, words
+
+HATCHED = {"facecolor": SHORT, "edgecolor": COLOURS[0], "hatch": "///"}  # bars of shortened trainings
+
+
+def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, reference=None) -> Drawing:
+    """Horizontal bars, the first on top; points where `limits` leave out zero.
+
+    values: {name: number, or list over seeds} (mean ± standard deviation); errors: {name: half width} instead of it;
+    reference: {name: value} as open diamonds (a report's numbers). Or values are trials, of which `column` is drawn
+    by row: trainings in full first, then the shortened ones, hatched; printed_<column> gives the diamonds.
+    """
+    if not column:
+        seeds = {name: np.atleast_1d(np.asarray(value, float)) for name, value in values.items()}
+        return _bars(seeds, dict.fromkeys(seeds, False), errors, title, xlabel or "value", limits, reference or {})
+    frame = values.assign(short=values["share"] < 1)
+    frame["name"] = frame["row"].map(words)
+    groups = dict(list(frame.groupby("name", sort=False)))
+    groups = dict(sorted(groups.items(), key=lambda item: item[1]["short"].iloc[0]))
+    seeds = {name: part[column].to_numpy(float) for name, part in groups.items()}
+    short = {name: part["short"].iloc[0] for name, part in groups.items()}
+    if f"{PRINTED}{column}" in frame:
+        reference = {name: part[f"{PRINTED}{column}"].iloc[0] for name, part in groups.items() if not short[name]}
+    return _bars(seeds, short, errors, title, xlabel or words(column), limits, reference or {})
+
+
+@styled
+def _bars(seeds: dict, short: dict, errors, title, xlabel, limits, reference) -> Drawing:
+    """The bars of `seeds`, {name: values}, hatched where `short` is true."""
+    spread = {name: s.std(ddof=1) for name, s in seeds.items() if len(s) > 1} | (errors or {})
+    data = pd.DataFrame({"name": map(str, seeds), "value": [s.mean() for s in seeds.values()]})
+    data["error"] = [spread.get(name, np.nan) for name in seeds]
+    data["report"] = [reference.get(name, np.nan) for name in seeds]
+    figure, [axis] = new_figure(title, height=0.7 + 0.32 * len(data))
+    errorbars = {"capsize": 3, "ecolor": "#222222"}
+    if limits and limits[0] > 0:
+        axis.errorbar(data["value"], data.index, xerr=data["error"], fmt="o", color=COLOURS[0], **errorbars)
+    else:
+        styles = [HATCHED if short[name] else {"color": COLOURS[0]} for name in seeds]
+        for place, style in enumerate(styles):
+            axis.barh(place, data["value"][place], 0.65, **style)
+        axis.errorbar(data["value"], data.index, xerr=data["error"], fmt="none", **errorbars)
+    entries = [Patch(color=COLOURS[0], label="ours")] * (not all(short.values()))
+    entries += [Patch(**HATCHED, label="ours, shortened")] * any(short.values())
+    if data["report"].notna().any():
+        drawn = axis.plot(data["report"], data.index, mec=COLOURS[1], label="printed", **MARK)
+        entries += drawn
+    put_legend(figure, entries)
+    axis.set(yticks=data.index, yticklabels=data["name"], xlabel=xlabel, xlim=limits, ylim=(len(data) - 0.4, -0.6))
+    axis.grid(False, axis="y")
+    said = ", ".join(f"{name} {number(value)}" for name, value in zip(data["name"], data["value"]))
+    told = data.dropna(subset="report")
+    printed = ", ".join(f"{name} {number(value)}" for name, value in zip(told["name"], told["report"]))
+    alt = f"Bars of {xlabel}: {said}." + (f" Printed: {printed}." if printed else "")
+    return Drawing(figure, alt, data.dropna(axis="columns", how="all"))
+
+
+@styled
+def histogram(values, *, bins=40, title="", xlabel="value", log=False, apart=False) -> Drawing:
+    """How often finite values fall into bins. values: an array, or {name: array}, of any shapes.
+
+    All in one panel and in common bins; or apart, each in a panel, in bins and on an axis of its own.
+    """
+    values = values if isinstance(values, dict) else {"count": values}
+    values = {name: np.ravel(np.asarray(array, float)) for name, array in values.items()}
+    values = {name: array[np.isfinite(array)] for name, array in values.items()}
+    said = [f"{name}: {a.size} values, {span(a)}, mean {number(a.mean())}" for name, a in values.items()]
+    alt = f"Histogram of {xlabel}. {'; '.join(said)}."
+    if apart:
+        return Drawing(*_apart(values, bins, title, xlabel, log, alt))
+    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
+    counts = {name: np.histogram(array, edges)[0] for name, array in values.items()}
+    frame = pd.DataFrame({xlabel: (edges[:-1] + edges[1:]) / 2} | counts)
+    drawing = curves(frame, xlabel, {"count": list(counts)}, title=title, log="y" if log else "", step=True)
+    return Drawing(drawing.figure, alt, frame)
+
+
+def _apart(values: dict, bins: int, title, xlabel, log, alt) -> tuple:
+    """(figure, alt, data) of one histogram a panel."""
+    figure, axes = new_figure(title, len(values), height=0.4 + 1.5 * len(values))
+    parts = []
+    for index, (axis, (name, array)) in enumerate(zip(axes, values.items())):
+        counts, edges, _ = axis.hist(array, bins, color=line_style(index)["color"], log=log)
+        axis.set_title(f"{name}: {array.size:,} values", fontsize=10, loc="left")
+        axis.set(ylabel="count")
+        parts.append(pd.DataFrame({"of": name, xlabel: (edges[:-1] + edges[1:]) / 2, "count": counts.astype(int)}))
+    axes[-1].set(xlabel=xlabel)
+    return figure, alt, pd.concat(parts, ignore_index=True)
+
+
+def reliability(confidence, correct, *, bins=10, title="") -> Drawing:
+    """Accuracy against confidence in equal bins of [0, 1], and the number of images in each.
+
+    confidence: (N,) largest probability; correct: (N,) bool. `data.attrs["ece"]` is the expected calibration error
+    (Guo et al., 2017): the mean of |accuracy - confidence| of the bins, weighted by their images.
+    """
+    frame = pd.DataFrame({"confidence": np.asarray(confidence, float), "measured": np.asarray(correct, float)})
+    groups = frame.groupby(np.minimum((frame["confidence"] * bins).astype(int), bins - 1))
+    data = groups.mean().assign(images=groups.size(), perfect=groups["confidence"].mean()).reset_index(drop=True)
+    ece = float(np.average((data["measured"] - data["confidence"]).abs(), weights=data["images"]))
+    data.attrs["ece"] = ece
+    panels = {"accuracy": ["measured", "perfect"], "images": "images"}
+    alt = (
+        f"Accuracy against confidence, {len(frame)} images in {bins} bins, expected calibration error {ece:.3f}: mean "
+    )
+    alt += f"confidence {frame['confidence'].mean():.3f}, accuracy {frame['measured'].mean():.3f}."
+    return Drawing(curves(data, "confidence", panels, title=title, log="images").figure, alt, data)

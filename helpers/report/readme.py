@@ -1,0 +1,62 @@
+"""The README's first table, written from the published results: ours beside the reports, every verdict counted."""
+
+from helpers import base
+from helpers.base import CourseworkError, write_atomically
+from helpers.claims import claims, evidence
+from helpers.page.markup import quantity
+from helpers.report.export.order import load_rubric
+
+README = base.CHECKOUT / "README.md"
+BEGIN, END = "<!-- Written by make publish from reports/published: -->", "<!-- end of what make publish writes -->"
+COLUMNS = ("reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable", "consistent", "inconsistent")
+
+
+def table() -> str:
+    """Markdown: a line for each best result that a report prints, then a line of verdicts for each report.
+
+    Raises CourseworkError where no summary has been published.
+    """
+    results = evidence.load_results(base.PUBLISHED.name)
+    if "summary.claims.claims" not in results:
+        raise CourseworkError(f"{base.PUBLISHED} holds no summary: make report, then make publish")
+    return "\n".join([*_best(results), "", *_verdicts(results)])
+
+
+def _best(results: dict) -> list[str]:
+    headline, known = load_rubric()["headline"], {claim.id: claim for claim in claims.load_claims()}
+    lines = ["| best that is printed | printed | the same network here | runs |", "|---|---|---|---|"]
+    for claim in (known[name] for name in headline["claims"]):
+        found = results[next(iter(claim.evidence.values()))]
+        link = f"[report {claim.report}]({found['page']}): {claim.statement}"
+        lines.append(f"| {link} | {claim.value} | {_in_words(claim.id, found)} | {found['n']} |")
+    for own in headline["ours"]:
+        found = results[own["key"]]
+        lines.append(f"| **[{own['about']}]({found['page']})** | | **{_in_words(own['key'], found)}** | {found['n']} |")
+    return lines
+
+
+def _in_words(name: str, found: dict) -> str:
+    shortened = "" if found["share"] == 1 else f" ({100 * found['share']:.2g} % of the training)"
+    return quantity(name, found["value"], found["std"]) + shortened
+
+
+def _verdicts(results: dict) -> list[str]:
+    """The counts that the summary published as verdicts.<report>.<verdict>; verdicts that no claim got are left out."""
+    start = "summary.verdicts."
+    counts = {key.removeprefix(start): int(found["value"]) for key, found in results.items() if key.startswith(start)}
+    shown = [name for name in COLUMNS if counts.get(f"all.{name.replace(' ', '_')}")]
+    lines = [f"| claims of | {' | '.join([*shown, 'all'])} |", "|---" * (len(shown) + 2) + "|"]
+    for report in dict.fromkeys(key.partition(".")[0] for key in counts):
+        cells = [counts[f"{report}.{name.replace(' ', '_')}"] for name in [*shown, "claims"]]
+        name = "all five" if report == "all" else f"report {report}"
+        lines.append(f"| {name} | {' | '.join(map(str, cells))} |")
+    return lines
+
+
+def write() -> None:
+    """Put today's `table` between its two marks in the README. Raises CourseworkError where a mark is missing."""
+    text = README.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text.split(BEGIN)[1]:
+        raise CourseworkError(f"{README}: the lines {BEGIN!r} and {END!r} mark where the table goes; put them back")
+    before, rest = text.split(BEGIN)
+    write_atomically(README, f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}")

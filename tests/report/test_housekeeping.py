@@ -1,0 +1,48 @@
+"""Publishing: complete pages only, from the budget asked for, and the README's table after them."""
+
+import json
+
+import pytest
+
+from helpers import base
+from helpers.base import CourseworkError
+from helpers.report import housekeeping, readme
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Two notebooks, both built complete at standard."""
+    places = {
+        "REPORTS": "reports",
+        "NOTEBOOKS": "notebooks",
+        "RECORDS": "reports/records",
+        "PUBLISHED": "reports/published",
+    }
+    for name, path in places.items():
+        monkeypatch.setattr(base, name, tmp_path / path)
+        (tmp_path / path).mkdir(parents=True)
+    (base.REPORTS / "standard").mkdir()
+    for name in ("task", "summary"):
+        (base.NOTEBOOKS / f"{name}.ipynb").write_text("{}")
+        (base.REPORTS / "standard" / f"{name}.json").write_text(json.dumps({"status": "complete"}))
+        (base.REPORTS / "standard" / f"{name}.html").write_text(name)
+    for name in ("index.html", "check.py"):
+        (base.REPORTS / "standard" / name).write_text(name)
+    written = []
+    monkeypatch.setattr(readme, "write", lambda: written.append("README"))
+    return written
+
+
+def test_complete_pages_are_copied_and_the_readme_is_written(home):
+    housekeeping.publish({"BUDGET": "standard"})
+    names = {path.name for path in base.PUBLISHED.iterdir()}
+    assert names == {"task.html", "task.json", "summary.html", "summary.json", "index.html", "check.py"}
+    assert (base.PUBLISHED / "task.html").read_text() == "task" and home == ["README"]
+
+
+@pytest.mark.parametrize("given", [{"BUDGET": "standard"}, {}])
+def test_nothing_is_copied_where_a_page_is_not_complete(home, given):
+    (base.REPORTS / "standard" / "task.json").write_text(json.dumps({"status": "failed"}))
+    with pytest.raises(CourseworkError, match="is no complete page; run make report BUDGET="):
+        housekeeping.publish(given)
+    assert list(base.PUBLISHED.iterdir()) == [] and home == []
