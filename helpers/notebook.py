@@ -8,10 +8,12 @@ page.tell_cost(trials)
 
 import os
 
+from helpers.base import CourseworkError
 from helpers.page.page import METRICS, Page
 from helpers.page.parameters import read_namespace
 
 _outside = {}  # DEVICE and PRECISION as they were before `begin` set them: it may run again with others
+CourseworkError._render_traceback_ = lambda error: [f"CourseworkError: {error}"]  # IPython shows this line alone
 REDUCED = ("epochs", "train_limit", "test_limit")  # parameters that say how short a shortened training is
 
 

@@ -1,6 +1,7 @@
 """What a notebook calls: its page begins, obtains data, trains, and says rows in words."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -108,3 +109,32 @@ def test_begin_with_data_gives_page_and_data_set(tmp_path, monkeypatch):
     values = {"budget": "smoke", "data": "real", "__annotations__": {"budget": str, "data": str}}
     page, dataset = notebook.begin("tiny", values, data="fashion_mnist")
     assert page.notebook == "tiny" and dataset == "fashion_mnist as real"
+
+
+TYPED = 'budget: str = "smoke"\nlr: float = 0.1\nepochs: int = 2\n'
+
+
+@pytest.mark.parametrize(
+    ("cells", "refused"),
+    [
+        ([TYPED + "epoch = 3"], "unknown parameter epoch; did you mean epochs?"),
+        ([TYPED + "momentum = 0.9"], "unknown parameter momentum; valid: budget, lr, epochs"),
+        ([TYPED, "epoch = 3\nbatch = [1]"], "did you mean epochs?"),
+        ([TYPED + "epoch = 3", "mu.begin(1)", TYPED], ""),  # mended
+        ([TYPED, "epoch = 3", "mu.begin(1)", "epochs = 3"], ""),
+        ([TYPED, "rate = 3", "epoch = 3\nprint(epoch)", "for epoch in range(3): pass"], ""),  # a person's own names
+        ([TYPED.replace("epochs: int", "epochs")], ""),  # its type is in the file
+        ([TYPED, "broken ("], ""),
+    ],
+)
+def test_a_name_that_reaches_no_parameter_is_refused(tmp_path, monkeypatch, cells, refused):
+    path = write_notebook(tmp_path, "tiny", FINISH)
+    monkeypatch.setattr(base, "NOTEBOOKS", path.parent)
+    kinds = {"budget": str, "lr": float} | ({"epochs": int} if "epochs: int" in "".join(cells) else {})
+    values = {"budget": "smoke", "lr": 0.1, "epochs": 3, "__annotations__": kinds}
+    values["In"] = ["", *cells, 'mu.begin("tiny", globals())']
+    if refused:
+        with pytest.raises(CourseworkError, match=re.escape(refused)):
+            notebook.begin("tiny", values)
+    else:
+        assert notebook.begin("tiny", values).epochs == 3

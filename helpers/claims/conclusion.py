@@ -36,9 +36,11 @@ def _say_how_sure(page, tested: pd.DataFrame, more: str) -> None:
     page.publish("sure.whole", len(whole))
     words = "**How sure.** {sure.whole} of {sure.tested} numbers and orders stand on trainings in full"
     if len(whole):
-        page.publish("sure.fewest", int(whole["n"].min()))
-        page.publish("sure.most", int(whole["n"].max()))
-        words += ", on {sure.fewest} to {sure.most} seeds each"
+        fewest, most = int(whole["n"].min()), int(whole["n"].max())
+        page.publish("sure.fewest", fewest)
+        page.publish("sure.most", most)
+        words += ", on {sure.fewest} to" * (fewest < most) or ", on"
+        words += f" {{sure.most}} seed{'s' * (most > 1)} each"
     sharp = whole.loc[whole["evidence"].map(spread.is_accuracy), "resolution"].dropna()
     if len(sharp):
         page.publish("sure.resolution", float(sharp.median()))

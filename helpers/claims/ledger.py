@@ -140,7 +140,7 @@ def innocent_causes(report: str, results: dict) -> pd.DataFrame:
 
 
 def tell_result(page, report: str, *sentences: str) -> pd.DataFrame:
-    """Publish how a page's own results answer the claims of `report`, and say it, followed by `sentences`.
+    """Publish how a page's own results answer the claims of `report`, and say `sentences`, then the counts.
 
     This is what a page opens with, so nothing shortened stands in it: a sentence is left out where one of its results
     does not come from trainings in full. Returns the page's ledger (see `page_ledger`).
@@ -152,13 +152,13 @@ def tell_result(page, report: str, *sentences: str) -> pd.DataFrame:
     page.publish("verdicts.expected_false", totals["expected_false"])
     named = {text: markup.named_results(text, page.published) for text in sentences}
     whole = [text for text, keys in named.items() if all(page.published[key]["share"] == 1 for key in keys)]
-    if len(whole) < len(sentences):
-        whole.append("What shortened trainings found stands further down, not here.")
-    page.say(
-        "**Found.** Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} "
-        "are not ({verdicts.expected_false:.1f} expected by chance), {verdicts.inconclusive} stay open; "
-        f"of the printed values {{verdicts.inconsistent}} contradict each other. {' '.join(whole)}"
+    counted = (
+        "Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} are not "
+        "({verdicts.expected_false:.1f} expected by chance), {verdicts.inconclusive} stay open; of the printed values "
+        "{verdicts.inconsistent} contradict each other."
     )
+    left_out = "What shortened trainings found stands further down, not here."
+    page.say(" ".join(["**Found.**", *whole, counted, *[left_out] * (len(whole) < len(sentences))]))
     return frame
 
 

@@ -3,6 +3,7 @@
 from helpers.base import door
 
 HOMES = {
+    "controls": "panel",
     "page": "BANNER BUNDLE Page",
     "parameters": "check_parameters",
 }

@@ -94,7 +94,7 @@ def _row(cells, numeric: list[bool], names, *, header: bool = False) -> str:
 
 UNITS = {"seconds": "s", "examples_per_second": "images/s", "hours": "h"}  # of quantities by the end of their name
 # The last words of names whose numbers are shares of correct answers, or lie on that scale.
-ACCURACIES = re.compile(r"accuracy|acc|score|gap|gain|volatility|f1|low|high")
+ACCURACIES = re.compile(r"accuracy|acc|score|gap|gain|less|flattery|volatility|f1|low|high")
 RATES = re.compile(r"seconds|minutes|hours|speed|per second|per_second|rate$|share", re.IGNORECASE)  # times and rates
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -28,7 +28,9 @@ __all__ = ["BANNER", "BUNDLE", "Page", "check_parameters"]
 BUNDLE = "application/vnd.coursework.results+json"
 BANNER = "Stand-in data: no number here says anything about the real data set."
 METRICS = ("test_accuracy", "train_accuracy", "train_loss")
-SENTENCES = re.compile(r"(?<=[.!?]) (?=[^a-z ])")  # where one ends and the next begins
+SENTENCES = re.compile(r"(?:(?<=[.!?])|(?<=[.!?]\*\*)) (?=[^a-z ])")  # where one ends and the next begins
+# IPython asks an exception for this before it draws the stack: what a person can mend ends in its one sentence.
+CourseworkError._render_traceback_ = lambda self: [f"{type(self).__name__}: {self}"]
 
 
 class Page:
@@ -47,6 +49,12 @@ class Page:
         for name, value in parameters.items():
             if not hasattr(self, name):
                 setattr(self, name, value)
+
+    def with_parameters(self, values: dict) -> "Page":
+        """A page of the same notebook with other values of its parameters; CourseworkError on a refused one."""
+        checked = check_parameters(base.NOTEBOOKS / f"{self.notebook}.ipynb", values)
+        changed = {name: value for name, value in checked.items() if value != self.parameters[name]}
+        return type(self)(self.notebook, self.parameters | checked, self.changed | changed)
 
     def publish(self, key, values, *, unit="", share=1.0, budget=None, **about):
         """Publish one result: a number, one number per seed, or a Result; `about`: seeds, records, statuses.

@@ -45,7 +45,8 @@ BOUNDS = {
     ),
     "lr": (lambda v: v > 0, "above 0"),
     "optimiser": _one_of("sgd|asgd|adam|adamw|radam|rmsprop|adagrad|muon"),
-    "augment": _one_of("flip|shift"),
+    "augment": _one_of("flip|shift|erase"),
+    "network": _one_of("ours|report_a|report_b|report_c"),
     **_at_least(1, "epochs batch_size blocks width hidden token_hidden seeds train_limit test_limit folds trials"),
     **_at_least(0, "seed weight_decay patience"),
     **dict.fromkeys(("momentum", "dropout"), (lambda v: 0 <= v < 1, "at least 0 and below 1")),
@@ -96,6 +97,16 @@ def without_magics(code: str) -> str:
     return re.sub(r"^\s*[%!?].*$", "", code, flags=re.MULTILINE)
 
 
+def source(notebook: Path) -> str:
+    """The text of a notebook's cell tagged `parameters`. Raises CourseworkError where the file is no notebook."""
+    try:
+        cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+        tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
+        return "\n".join("".join(cell["source"]) for cell in tagged)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise CourseworkError(f"{notebook} is not a notebook: mend it in JupyterLab or remove it") from None
+
+
 def declared(notebook: Path) -> dict[str, tuple[str, object]]:
     """Parameter -> (annotation, default), read from the cell tagged `parameters`; nothing runs.
 
@@ -103,13 +114,7 @@ def declared(notebook: Path) -> dict[str, tuple[str, object]]:
     """
     where = Path(notebook).stem
     try:
-        cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-        tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
-        source = "\n".join("".join(cell["source"]) for cell in tagged)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise CourseworkError(f"{notebook} is not a notebook: mend it in JupyterLab or remove it") from None
-    try:
-        lines = _annotated(source)
+        lines = _annotated(source(notebook))
     except UNREADABLE as error:
         raise CourseworkError(f"{where}: its parameters cell is no Python: {error}") from None
     return {line.target.id: (ast.unparse(line.annotation), _default(line, where)) for line in lines}
@@ -166,9 +171,11 @@ def read_namespace(namespace: dict, notebook: str) -> tuple[dict, dict]:
     late = namespace.get("__annotate__")  # Python 3.14 keeps annotations in a function until asked
     annotations = namespace.get("__annotations__") or (late(1) if late else {})
     path = base.NOTEBOOKS / f"{notebook}.ipynb"
-    defaults = {name: default for name, (_, default) in declared(path).items()} if path.exists() else None
+    own = declared(path) if path.exists() else {}
+    defaults = {name: default for name, (_, default) in own.items()} if path.exists() else None
     names = _parameter_names(namespace.get("In", []), defaults, annotations, notebook)
-    kinds = {name: getattr(annotations[name], "__name__", str(annotations[name])) for name in names}
+    kinds = {name: annotations.get(name) or own[name][0] for name in names}
+    kinds = {name: getattr(kind, "__name__", str(kind)) for name, kind in kinds.items()}
     for name in kinds:
         if name not in namespace:
             raise CourseworkError(f"{notebook}: parameter {name} has no value; give it one, or None")
@@ -179,23 +186,47 @@ def read_namespace(namespace: dict, notebook: str) -> tuple[dict, dict]:
 
 
 def _parameter_names(cells: list[str], defaults, annotations: dict, notebook: str) -> list[str]:
-    """The annotated names that are parameters: those of the file, and of the cell as it was run in JupyterLab.
+    """The names that are parameters: the annotated ones of the file, and of the cell as it was run in JupyterLab.
 
-    Other cells may annotate names, too, and have done so where `begin` runs again. Raises CourseworkError on a name
-    that papermill gives and the notebook has not; papermill itself only warns.
+    One of the file's counts, too, where that cell gives it a value without its type. Other cells may annotate names as
+    well, and have done so where `begin` runs again. Raises CourseworkError as `_refuse_mistyped` does.
     """
-    names = {*(defaults if cells and defaults else annotations)}
-    given = []
+    names, untyped = {*(defaults if cells and defaults else annotations)}, []
     for cell in cells:
         with contextlib.suppress(SyntaxError):
             shown = {line.target.id for line in _annotated(cell)}
             names |= shown if "budget" in shown else set()
-            assigned = ast.parse(without_magics(cell)).body if cell.startswith("# Parameters") else []
-            targets = [line.targets[0] for line in assigned if isinstance(line, ast.Assign)]
-            given += [target.id for target in targets if isinstance(target, ast.Name)]
+            untyped = _assigned(cell)[0] if "budget" in shown else untyped  # as the cell was run last
     accepted = [name for name in annotations if name in names]
-    refuse_unknown([name for name in given if not name.startswith("PAPERMILL_")], accepted, notebook)
+    accepted += [name for name in untyped if name in (defaults or {}) and name not in accepted]
+    _refuse_mistyped(cells, untyped, accepted, notebook)
     return accepted
+
+
+def _refuse_mistyped(cells: list[str], untyped: list[str], accepted: list[str], notebook: str) -> None:
+    """Raises CourseworkError on a value that would reach no parameter.
+
+    That is any name that papermill gives (which itself only warns) or that the parameters cell sets; and, in a cell
+    that does nothing but set values, one that is nearly a parameter's: epoch = 3.
+    """
+    given, beside = [], []
+    for place, cell in enumerate(cells):
+        with contextlib.suppress(SyntaxError):
+            assigned, is_all = _assigned(cell)
+            given += assigned if cell.startswith("# Parameters") else []
+            beside += assigned if is_all else []
+            beside = [] if "begin(" in cell and place < len(cells) - 1 else beside  # told then, perhaps mended since
+    given = [name for name in given if not name.startswith("PAPERMILL_")]
+    likely = [name for name in beside if difflib.get_close_matches(name, accepted, cutoff=0.85)]
+    refuse_unknown(given + untyped + likely, accepted, notebook)
+
+
+def _assigned(cell: str) -> tuple[list[str], bool]:
+    """(the names that a cell sets without a type, whether it does nothing but set names to plain values)."""
+    body = ast.parse(without_magics(cell)).body
+    lines = [line for line in body if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)]
+    plain = [line for line in lines if isinstance(line.value, ast.Constant | ast.List | ast.UnaryOp)]
+    return [line.targets[0].id for line in lines], len(plain) == len(body)
 
 
 def budget_values(budget: str, notebook: str) -> dict:

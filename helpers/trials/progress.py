@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-REDRAW = 1.0  # seconds between two drawings of the curve, or two lines in the file
+from helpers.trials.live import REDRAW, Curve, is_watched
 
 
 class Progress:
@@ -13,19 +13,19 @@ class Progress:
 
     A bar in a terminal and in JupyterLab, none while a page is built (COURSEWORK_BUILD=1: it would
     stay on the page). Where COURSEWORK_PROGRESS names a file, JSON lines are appended to it:
-    {"notebook", "done", "total", "seconds_left"}. live: one running trial's curve, in JupyterLab.
+    {"notebook", "done", "total", "seconds_left"}. With titles: one running trial's curve, in JupyterLab.
     """
 
-    def __init__(self, study: str, work: dict, live: bool = False):
-        """work: trial's name -> training examples it will process."""
+    def __init__(self, study: str, work: dict, titles: dict | None = None):
+        """work: trial's name -> training examples it will process; titles: its words, where a curve is to be drawn."""
         self._study, self._work = study, work
         self._told = dict.fromkeys(work, 0)
         self._done = 0
         self._start = self._last_line = time.monotonic()
-        building = os.environ.get("COURSEWORK_BUILD") == "1"
-        in_kernel = _in_kernel() and not building
-        self._curve = _Curve() if live and in_kernel else None
-        self._bar = _bar(sum(work.values())) if in_kernel or (sys.stderr.isatty() and not building) else None
+        watched = is_watched()
+        terminal = sys.stderr.isatty() and os.environ.get("COURSEWORK_BUILD") != "1"
+        self._bar = _bar(sum(work.values())) if watched or terminal else None
+        self._curve = Curve(titles) if titles and watched else None
         self._show()
 
     def extend(self, name, work: int):
@@ -75,48 +75,8 @@ class Progress:
                 file.write(json.dumps(line | {"seconds_left": left and round(left, 1)}) + "\n")
 
 
-def _in_kernel() -> bool:
-    interactive = sys.modules.get("IPython")
-    return bool(interactive and getattr(interactive.get_ipython(), "kernel", None))
-
-
 def _bar(total: int):
     from tqdm.auto import tqdm
 
     text = "{desc} |{bar}| {rate_fmt}, {remaining} left"
     return tqdm(total=total, unit=" examples", unit_scale=True, bar_format=text, file=sys.stderr)
-
-
-class _Curve:
-    """The losses and the accuracies of one trial, drawn again as its epochs come in."""
-
-    def __init__(self):
-        self._name, self._rows, self._handle, self._drawn = None, [], None, 0.0
-
-    def add(self, name, values):
-        self._name = self._name if self._name is not None else name
-        if name == self._name:
-            self._rows.append(values)
-            if time.monotonic() - self._drawn >= REDRAW:
-                self._draw()
-
-    def leave(self, name):
-        if name == self._name:
-            self._draw()
-            self._name, self._rows = None, []  # the next trial that speaks is followed
-
-    def _draw(self):
-        import pandas as pd
-        from IPython.display import display
-        from matplotlib.figure import Figure
-
-        frame = pd.DataFrame(self._rows).set_index("epoch")
-        figure = Figure(figsize=(8, 3), layout="constrained")
-        for axes, kind in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-            if columns := [column for column in frame if kind in column]:
-                frame[columns].plot(ax=axes, xlabel="epoch", ylabel=kind, title=self._name)
-        self._drawn = time.monotonic()
-        if self._handle:
-            self._handle.update(figure)
-        else:
-            self._handle = display(figure, display_id=True)

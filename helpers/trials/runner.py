@@ -29,6 +29,11 @@ class Trial:
     stale: dict | None = None  # its record by other source, which a probe may save from being trained again
     lost: int = 0  # workers that died of it
 
+    @property
+    def words(self) -> str:
+        """Its row and seed, for people: "adam, seed 0"."""
+        return f"{self.row}, seed {self.config.seed}"
+
 
 def finished(record: dict | None) -> bool:
     """Whether a trial came to its end, by divergence too; a failed one is tried again."""
@@ -72,7 +77,9 @@ class Runner:
         self.machine, self.waiting = machine, deque(waiting)
         self.running, self.locks, self.found, self.only_adopt = {}, {}, {}, only_adopt
         self.commit, self.idle_since, self.said = commit(), 0.0, False
-        self.progress = Progress(self.study, {trial.key: self._next_config(trial).work() for trial in waiting}, live)
+        titles = {trial.key: trial.words for trial in waiting}
+        work = {trial.key: self._next_config(trial).work() for trial in waiting}
+        self.progress = Progress(self.study, work, titles if live else None)
         try:
             while self.waiting or self.running:
                 self._start_trials()

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import CourseworkError
-from helpers.trials import adoption, engine, probe, records
+from helpers.trials import adoption, earlier, engine, probe, records
+from helpers.trials import live as watching
 from helpers.trials.runner import Runner, Trial
 
 _used = {}  # (study, key) -> (checksum, origin) of the records that this process has shown, see `origins`
@@ -27,7 +28,8 @@ def run(function, rows, *, study, seeds=None, budget=None, jobs=None, fresh=None
 
     rows: dict name -> config, or a list of configs, named "0", "1" ... seeds: n for 0..n-1, or a list;
     None keeps each config's own. budget: noted in the records. jobs, fresh: default to JOBS and FRESH
-    (train all again). live: draw one running trial's curve in JupyterLab.
+    (train all again). live: in JupyterLab, draw one running trial's curve and, after the run of a single row, a table
+    that compares it with earlier ones of this machine.
     Columns: row, seed, status, diverged_epoch, the metrics, seconds, examples_per_second, history (a DataFrame), key,
     share (1.0), adopted ("equal" or "close" where a probe saved a record of other source, see `probe`), record.
     Raises CourseworkError for bad settings and where the disk is full.
@@ -49,7 +51,21 @@ def _lines(function, rows, study, seeds, runner, *, jobs=None, live=False, only_
         _refuse_without_guard(*engine.settings(jobs))
         machine = engine.start(jobs, function.__module__)
         found |= runner.train(list(missing.values()), machine, live, only_adopt)
+    if live and watching.is_watched():
+        trained = [key for key in missing if found.get(key) and not adoption.agreement(found[key], runner.source)]
+        _tell(study, trials, found, bool(trained))
     return _frame(study, trials, found, runner.source, set(missing))
+
+
+def _tell(study, trials, found, trained: bool):
+    """What a person in JupyterLab reads after a run: that it was cached; how it compares with earlier ones."""
+    done = [(trial.words, found[trial.key]) for trial in trials if found.get(trial.key)]
+    if done and not trained:
+        watching.show_cached([words for words, _ in done], [record["history"] for _, record in done])
+    finished = [record for _, record in done if record["status"] != "failed"]
+    if finished and len({trial.row for trial in trials}) == 1:
+        caption = "This run beside your earlier ones on this machine"
+        watching.show_table(earlier.earlier_runs(study, finished), caption)
 
 
 def _refuse_without_guard(address, jobs):
@@ -128,6 +144,11 @@ def used() -> list[tuple[str, str, str]]:
     return [(*name, checksum) for name, (checksum, _) in sorted(_used.items())]
 
 
+def shown(study: str) -> list[str]:
+    """Keys of the records of a study that this process has shown, the last one last."""
+    return [key for name, key in _used if name == study]
+
+
 def own() -> list[str]:
     """Checksums of the records that this process has shown and that are not committed: trained where it ran."""
     committed = base.PUBLISHED / "records"
@@ -185,8 +206,8 @@ def _frame(study, trials, found, source, asked=frozenset()):
         if record := found.get(trial.key):
             agreement = adoption.agreement(record, source)
             origin = f"adopted, {agreement}" if agreement else "trained" if trial.key in asked else "from records"
-            if _used.get((study, trial.key), ("", ""))[1] != "trained":  # shown again in the same page
-                _used[study, trial.key] = record["checksum"], origin
+            known = _used.pop((study, trial.key), ("", ""))  # shown again in the same page: now the last
+            _used[study, trial.key] = known if known[1] == "trained" else (record["checksum"], origin)
             line = {"row": trial.row, "seed": trial.config.seed}
             line |= {name: record[name] for name in ("status", "diverged_epoch", "reason")}
             line |= {name: float("nan") if value is None else value for name, value in record["metrics"].items()}

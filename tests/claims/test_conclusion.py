@@ -24,12 +24,12 @@ def study_c(monkeypatch):
 
 def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
     found, sure, picture, caption = shown(conclusion.conclude, study_c, "C", "And a sentence.")
-    assert found["text/markdown"].startswith("**Found.** Of ") and found["text/markdown"].endswith("And a sentence.")
+    assert found["text/markdown"].startswith("**Found.** And a sentence. Of ")
     frame = ledger.page_ledger("C", study_c.published)
     tested = frame[frame["kind"].isin(["number", "order"]) & (frame["n"] > 0)]
     whole = (tested["share"] == 1).sum()
     assert f"**How sure.** {whole} of {len(tested)} numbers and orders stand" in sure["text/markdown"]
-    assert "on 3 to 3 seeds each" in sure["text/markdown"] and "inconclusive" in sure["text/markdown"]
+    assert "on 3 seeds each" in sure["text/markdown"] and "inconclusive" in sure["text/markdown"]
     assert "Forest plot" in picture["text/plain"] and "report C prints" in caption["text/markdown"]
 
 

@@ -299,8 +299,15 @@ sys.stdout.buffer.write(" ".join([*found.classes, found.title, locale.getpreferr
 
 
 @pytest.mark.fault("a locale that is not UTF-8")
-@pytest.mark.parametrize("kind", ["folder", "tar"])
-@pytest.mark.parametrize("encoding", ["ISO-8859-1", "ASCII"])
+@pytest.mark.parametrize(
+    "encoding, kind",
+    [
+        ("ISO-8859-1", "folder"),
+        pytest.param("ISO-8859-1", "tar", marks=pytest.mark.slow),
+        pytest.param("ASCII", "folder", marks=pytest.mark.slow),
+        ("ASCII", "tar"),
+    ],
+)
 def test_names_mean_the_same_in_every_locale(tmp_path, encoding, kind):
     renamed = {name.replace("/cat/", "/café/"): content for name, content in pictures().items()}
     path = own_images(tmp_path, renamed, kind)
@@ -415,7 +422,9 @@ CLIENT = "import shutil, urllib.request as r; shutil.copyfileobj(r.urlopen('http
 
 
 @pytest.mark.fault("servers that fail, stall or drip")
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "stops half way" else n for n in SERVERS]
+)
 def test_a_download_ends_in_one_plain_line(internet, monkeypatch, capsys, name):
     answer, words = SERVERS[name]
     internet.answer = answer

@@ -65,9 +65,10 @@ def examples(rng, seeds):
 def test_every_drawing_is_whole_small_and_leaves_no_state(rng, seeds):
     before = dict(matplotlib.rcParams) | {"backend": plt.get_backend()}
     for name, drawing in examples(rng, seeds):
-        picture = Image.open(io.BytesIO(drawing.png()))
+        content = drawing.png()
+        picture = Image.open(io.BytesIO(content))
         assert picture.width == round(grids.WIDTH * grids.DPI), name
-        assert len(drawing.png()) < 60_000, name
+        assert len(content) < 60_000, name
         assert np.asarray(picture.convert("L")).std() > 5, f"{name} is blank"
         assert len(drawing.alt) > 30 and drawing.alt.endswith(".") and "nan" not in drawing.alt.lower(), name
         assert len(drawing.data) and len(drawing.data.to_csv()) < 20_000, name

@@ -158,6 +158,13 @@ def test_budgets_edited_by_hand_are_refused_in_one_line(tmp_path, monkeypatch, t
         parameters.budget_values("smoke", "tiny")
 
 
+def test_in_a_notebook_a_mistake_ends_in_its_sentence(shell):
+    code = "import helpers as mu\nmu.begin('none', {'budget': 'huge', '__annotations__': {'budget': str}})"
+    with capture_output() as said:
+        shell.run_cell(code)
+    assert said.stdout == "CourseworkError: none: budget=huge: expected one of smoke, standard, full\n"
+
+
 @pytest.mark.parametrize("name", ["results", "data", "table", "parameters", "changed", "notebook", "finish"])
 def test_a_parameter_overwrites_nothing_of_the_page(name):
     own = page.Page("tiny", {"budget": "smoke", name: 3}, {})

@@ -76,10 +76,10 @@ def build(home, budget):
 @pytest.mark.parametrize(
     "edit, origin",
     [
-        (add_a_network, "2 adopted, equal"),
+        pytest.param(add_a_network, "2 adopted, equal", marks=pytest.mark.slow),
         (move_a_file, "2 adopted, equal"),
-        (edit_a_comment, "2 from records"),
-        (edit_a_downloader, "2 from records"),
+        pytest.param(edit_a_comment, "2 from records", marks=pytest.mark.slow),
+        pytest.param(edit_a_downloader, "2 from records", marks=pytest.mark.slow),
         (change_the_step, "2 trained"),
     ],
 )

@@ -414,7 +414,8 @@ def test_a_notebook_gets_one_bar_and_one_curve_and_a_built_page_neither(home):
     environment = os.environ | {"PYTHONPATH": PATHS, "IPYTHONDIR": str(home)}
     told = subprocess.run([sys.executable, "-c", NOTEBOOK], env=environment, capture_output=True, text=True, check=True)
     bar, curve = ["application/vnd.jupyter.widget-view+json", "text/plain"], ["image/png", "text/plain"]
-    assert told.stdout == f"{[[], [bar, curve], [], [], [['text']]]}\n"
+    table = ["text/html", "text/plain"]
+    assert told.stdout == f"{[[], [bar, curve, table], [], [], [['text']]]}\n"
 
 
 # Stale records: probed, adopted, or trained again

@@ -135,7 +135,7 @@ def _modules(sources: list[str]) -> list[str]:
     for text in sources:
         try:
             modules |= imported(ast.parse(without_magics(text)))
-        except (SyntaxError, ValueError):  # it fails when it runs, where its author sees it
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # it fails where its author sees it
             continue
     return sorted(modules - {"helpers."})  # the names it reaches are there
 
@@ -170,5 +170,5 @@ def read_json(path: Path) -> dict | None:
     """The JSON in a file; None where it is absent or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

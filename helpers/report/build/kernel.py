@@ -24,16 +24,24 @@ from papermill.exceptions import PapermillExecutionError
 
 from helpers import base
 from helpers.page.page import BUNDLE
+from helpers.report.build.outputs import ENGINE
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # the reason is told by us
 
 GRACE = 8.0  # seconds that an interrupted kernel has to end by itself
+# Lets any number of prints wait in the kernel, as `client` does here: zmq drops what goes beyond a thousand, also the
+# message that ends a cell.
+UNLIMITED = (
+    "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))(get_ipython().kernel.iopub_thread)"
+)
+LONGEST = 95  # bytes of a path beside which a socket can lie: macOS allows 103, with its own ending
 
 
 class PinnedKernel(AsyncKernelManager):
     """A kernel of this very interpreter, whatever kernels are registered on the machine.
 
-    Over IPC, where two kernels cannot choose the same port; Windows has only TCP on the loopback.
+    Over IPC, where two kernels cannot choose the same port and no other user can connect; TCP on the loopback, signed
+    with a key, on Windows and where the path of the scratch folder is too long for a socket.
     """
 
     run = None  # the KernelRun that started it
@@ -41,11 +49,17 @@ class PinnedKernel(AsyncKernelManager):
     def __init__(self, **options):
         super().__init__(**options)
         self.connection_file = str(self.run.scratch / "kernel.json")
-        self.transport = "tcp" if os.name == "nt" else "ipc"
+        short = len(os.fsencode(self.connection_file)) < LONGEST
+        self.transport = "ipc" if short and os.name != "nt" else "tcp"
 
     @property
     def kernel_spec(self):
-        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict([f"--IPKernelApp.exec_lines={UNLIMITED}"]))
+
+    def client(self, **options):
+        client = super().client(**options)
+        client.context.rcvhwm = 0
+        return client
 
     async def start_kernel(self, **options):
         if self.run.stopped.is_set():
@@ -82,6 +96,7 @@ class KernelRun:
                 str(source),
                 str(output),
                 parameters,
+                engine_name=ENGINE,
                 progress_bar=False,
                 kernel_name="python3",
                 language="python",
@@ -89,7 +104,6 @@ class KernelRun:
                 kernel_manager_class=type("Kernel", (PinnedKernel,), {"run": self}),
                 resources={"metadata": {"path": str(base.NOTEBOOKS)}},
                 iopub_timeout=60,
-                coalesce_streams=True,
                 interrupt_on_timeout=True,
                 on_cell_start=self._note_cell,
             )
@@ -125,7 +139,7 @@ class KernelRun:
         if self.overdue or interrupted:
             return "timed out", f"{where} took more than {self.timeout:.0f} s"
         if error:
-            return "failed", f"{where}: {error.ename}: {error.evalue}".split("\n")[0]
+            return "failed", f"{where}: {error.ename}: {error.evalue}".split("\n")[0][:300]
         if problem or done < len(code):
             return "failed", f"{where}: {problem or 'the run ended there'}"
         if any(BUNDLE in output.get("data", {}) for output in outputs):
