@@ -450,7 +450,7 @@ HARD = {
     "batches of one": ({"batch_size": 1, "train_limit": 3}, "ok"),
     "a model that does not exist": ({"model": "nope"}, "failed"),
     "options that do not exist": ({"options": {"nope": 1}}, "failed"),
-    "a network without room": ({"options": {"hidden": [10**12]}}, "failed"),
+    "a network without room": ({"options": {"widths": [10**12]}}, "failed"),
 }
 
 
