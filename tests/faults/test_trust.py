@@ -27,9 +27,10 @@ def built(tmp_path_factory):
     home = tmp_path_factory.mktemp("trust")
     write_notebook(home, "tiny", f'print("""{MARKUP}""")', 'page.publish("a<b>&amp;", 1)', FINISH)
     error = f'import json\n\njson.loads("")  # {MARKUP}'
-    warn = 'import warnings\n\nimport numpy\n\nnumpy.array([1.0]) / 0\nwarnings.warn("careful", stacklevel=1)'
+    warn = 'import warnings\n\nwarnings.warn_explicit("careful", UserWarning, mu.base.__file__, 3)\n'
+    warn += "print(mu.base.CHECKOUT / 'x', mu.base.Path.home() / 'x')\nmu.base.Path.home() / 'y'"
     write_notebook(home, "fails", warn, f'raise ValueError("""{MARKUP}""")', error, FINISH)
-    write_notebook(home, "lost", warn, error, FINISH, needs=["tiny"])
+    write_notebook(home, "lost", warn, "mu.figures.bars(3)", error, FINISH, needs=["tiny"])
     done = report(home, "BUDGET=smoke", f"AUTHOR={MARKUP}")
     assert done.returncode == 1 and state(home, "tiny")["status"] == "complete", done.stdout + done.stderr
     return home
