@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 from tiny_notebooks import CHECKOUT, environment
 
-WAIT = 60_000  # ms for what a kernel does; this machine may be busy
+WAIT = 120_000  # ms for what a kernel does; this machine may be busy
 KERNEL = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
 RUN = "jupyterapp.commands.execute('notebook:run-all-cells')"
 
@@ -52,9 +52,10 @@ def _address(log: Path, server) -> str:
 
 
 def home_for(folder: Path) -> Path:
-    """A home with the budgets alone."""
+    """A home with the settings of the notebooks, and none of them."""
     (folder / "notebooks").mkdir(parents=True)
-    shutil.copy(CHECKOUT / "notebooks" / "budgets.yaml", folder / "notebooks")
+    for name in ("budgets.yaml", "search.json"):
+        shutil.copy(CHECKOUT / "notebooks" / name, folder / "notebooks")
     return folder
 
 
