@@ -75,7 +75,7 @@ def test_rows_are_told_in_words_and_say_how_short_they_are(a_page):
     a_page.titles = {"a1": "rate 0.1"}
     found = a_page.rows(trials(), ["b_c", "a1"])
     assert found["row"].tolist() == ["b c (1 epoch of 2,500 images)"] * 2 + ["rate 0.1"] * 2
-    assert found["share"].tolist() == [0.5, 0.5, 1.0, 1.0] and found["test_accuracy"].tolist() == [0.5, 0.6, 0.8, 0.9]
+    assert found["share"].tolist() == [0.5, 0.5, 1, 1] and found["test_accuracy"].tolist() == [0.5, 0.6, 0.8, 0.9]
     assert a_page.rows(trials(share=0.5))["row"].tolist() == ["rate 0.1"] * 2 + ["b c"] * 2
 
 

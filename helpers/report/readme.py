@@ -1,4 +1,7 @@
-"""The README's first table, written from the published results: ours beside the reports, every verdict counted."""
+"""The README's tables, written from what is published: ours beside the reports, every verdict counted, the speed."""
+
+import json
+import re
 
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
@@ -7,19 +10,36 @@ from helpers.page.markup import quantity
 from helpers.report.export.order import load_rubric
 
 README = base.CHECKOUT / "README.md"
-BEGIN, END = "<!-- Written by make publish from reports/published: -->", "<!-- end of what make publish writes -->"
+BEGIN, END = "<!-- {}, written by make publish -->", "<!-- end of {} -->"
 COLUMNS = ("reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable", "consistent", "inconsistent")
 
 
-def table() -> str:
+def results() -> str:
     """Markdown: a line for each best result that a report prints, then a line of verdicts for each report.
 
     Raises CourseworkError where no summary has been published.
     """
-    results = evidence.load_results(base.PUBLISHED.name)
-    if "summary.claims.claims" not in results:
+    known = evidence.load_results(base.PUBLISHED.name)
+    if "summary.claims.claims" not in known:
         raise CourseworkError(f"{base.PUBLISHED} holds no summary: make report, then make publish")
-    return "\n".join([*_best(results), "", *_verdicts(results)])
+    return "\n".join([*_best(known), "", *_verdicts(known)])
+
+
+def speed() -> str:
+    """Markdown: a line for each case of reports/published/bench.json, medians of its samples."""
+    lines = [
+        "| network | course loop | two trials at once | ratio | aimed at | of the peak |",
+        "|---|---|---|---|---|---|",
+    ]
+    cases = json.loads((base.PUBLISHED / "bench.json").read_text(encoding="utf-8"))
+    for name, case in cases.items():
+        rates = [f"{case['classic']:,.0f}", f"{case['ours']:,.0f}", f"{case['ratio']:.1f}", f"{case['target']:g}"]
+        title = f"{case['title']}, batch {name.rpartition('_')[2]}"
+        lines.append(f"| {title} | {' | '.join(rates)} | {case['share_of_peak']:.0%} |")
+    return "\n".join(lines)
+
+
+SECTIONS = {"results": results, "speed": speed}
 
 
 def _best(results: dict) -> list[str]:
@@ -54,9 +74,13 @@ def _verdicts(results: dict) -> list[str]:
 
 
 def write() -> None:
-    """Put today's `table` between its two marks in the README. Raises CourseworkError where a mark is missing."""
+    """Put today's tables between their marks in the README. Raises CourseworkError where a mark is missing."""
     text = README.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text.split(BEGIN)[1]:
-        raise CourseworkError(f"{README}: the lines {BEGIN!r} and {END!r} mark where the table goes; put them back")
-    before, rest = text.split(BEGIN)
-    write_atomically(README, f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}")
+    for name, section in SECTIONS.items():
+        begin, end = BEGIN.format(name), END.format(name)
+        between = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not between.search(text):
+            raise CourseworkError(f"{README}: the lines {begin!r} and {end!r} mark where a table goes; put them back")
+        content = f"{begin}\n{section()}\n{end}"
+        text = between.sub(lambda _, content=content: content, text)
+    write_atomically(README, text)
