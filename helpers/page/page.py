@@ -194,10 +194,10 @@ class Page:
         named = [self.published.get(key) for key in markup.named_results(text, self.published)]
         return MISSING in text or any(result is not None and result["n"] == 0 for result in named)
 
-    def table(self, frame, caption: str, notes: str | None = None) -> None:
-        """Show a DataFrame as a captioned table; caption and notes may hold {key}, as in `say`."""
+    def table(self, frame, caption: str, notes: str | None = None, of: str = "") -> None:
+        """Show a DataFrame as a captioned table, see `markup.table`; caption and notes may hold {key}, as in `say`."""
         notes = self.fill(notes) if notes else None
-        _display({"text/html": markup.table(frame, self.fill(caption), notes)})
+        _display({"text/html": markup.table(frame, self.fill(caption), notes, of)})
 
     def show(self, drawing, caption: str) -> None:
         """Show a figures.Drawing and its caption; alt text and data (CSV) travel with the image."""
