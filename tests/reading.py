@@ -5,7 +5,7 @@ import re
 from bs4 import BeautifulSoup
 
 SNAKE = re.compile(r"(?<![\w./])[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+\b(?!\.\w)")  # not a claim's id, not a file
-RAW = re.compile(r"(?<!arXiv )(?<![\w.])(?:\d+\.\d+(?:e[-+]?\d+)?|\d+e\+\d+)")
+RAW = re.compile(r"(?<!arXiv )(?<![\w./])(?:\d+\.\d+(?:e[-+]?\d+)?|\d+e\+\d+)")
 CALL = re.compile(r"\b(?:page|mu)\.\w+\(")
 OF_FIGURES = {"half_width", "mean_pixel"}  # columns of the data behind a figure, made in helpers/figures
 

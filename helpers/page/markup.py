@@ -48,15 +48,16 @@ def read_number(text: str) -> float | None:
     return match and float(match[1]) / (100 if match[2] else 1)
 
 
-def table(frame, caption: str, notes: str | None = None) -> str:
+def table(frame, caption: str, notes: str | None = None, of: str = "") -> str:
     """A DataFrame or Series as an HTML table with caption and scoped headers.
 
     The index heads the rows; a plain 0, 1, 2 ... index is left out and the first column heads them. Columns that hold
-    frames or dicts (the histories and records of trials) are left out.
+    frames or dicts (the histories and records of trials) are left out. of: what the fractions are, as "accuracy", where
+    the headings do not say.
     """
     frame = _flat(frame)
     numeric = [kind.kind in "iuf" for kind in frame.dtypes]
-    names = [str(name) for name in frame.columns]
+    names = [f"{name} {of}".rstrip() if kind.kind == "f" else str(name) for name, kind in frame.dtypes.items()]
     rows = [_row(row, numeric, names) for row in frame.itertuples(index=False, name=None)]
     head = _row(frame.columns, numeric, names, header=True)
     markup = f"<table><caption>{html.escape(caption)}</caption><thead>{head}</thead>"

@@ -318,6 +318,13 @@ def test_whatever_pandas_holds_becomes_a_table(frame, lines):
     assert [" ".join(" ".join(cell.text for cell in row(["th", "td"])).split()) for row in rows] == lines
 
 
+def test_a_table_may_say_what_its_fractions_are():
+    frame = pd.DataFrame({"epoch": [1, 2], "Adam": [0.11, 1.0]})
+    found = markup.table(frame, "T", of="accuracy")
+    assert ">0.1100</td>" in found and ">1.0000</td>" in found and ">1</th>" in found
+    assert ">0.11</td>" in markup.table(frame, "T")
+
+
 def test_a_printed_number_is_read_as_it_reads():
     assert [markup.read_number(text) for text in ("0.86", "86 %", "86.5%", "86-87", "nan")] == [
         0.86,
