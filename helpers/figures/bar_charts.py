@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.patches import Patch
 
 from helpers.figures.grids import COLOURS, SHORT, Drawing, new_figure, number, span, styled
-from helpers.figures.lines import MARK, PRINTED, curves, line_style, put_legend, words
+from helpers.figures.lines import MARK, PRINTED, common_length, curves, line_style, put_legend, words
 
 HATCHED = {"facecolor": SHORT, "edgecolor": COLOURS[0], "hatch": "///"}  # bars of shortened trainings
 
@@ -19,21 +19,25 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
     """
     if not column:
         seeds = {name: np.atleast_1d(np.asarray(value, float)) for name, value in values.items()}
-        return _bars(seeds, dict.fromkeys(seeds, False), errors, title, xlabel or "value", limits, reference or {})
+        return _bars(seeds, dict.fromkeys(seeds, False), "", errors, title, xlabel or "value", limits, reference or {})
     frame = values.assign(short=values["share"] < 1)
     frame["name"] = frame["row"].map(words)
+    length = common_length(frame.loc[frame["short"], "name"])
+    frame.loc[frame["short"], "name"] = frame.loc[frame["short"], "name"].str.removesuffix(length)
+    both = frame["short"] & frame["name"].isin(frame.loc[~frame["short"], "name"])
+    frame["name"] += np.where(both, ", shortened", "")
     groups = dict(list(frame.groupby("name", sort=False)))
     groups = dict(sorted(groups.items(), key=lambda item: item[1]["short"].iloc[0]))
     seeds = {name: part[column].to_numpy(float) for name, part in groups.items()}
     short = {name: part["short"].iloc[0] for name, part in groups.items()}
     if f"{PRINTED}{column}" in frame:
         reference = {name: part[f"{PRINTED}{column}"].iloc[0] for name, part in groups.items() if not short[name]}
-    return _bars(seeds, short, errors, title, xlabel or words(column), limits, reference or {})
+    return _bars(seeds, short, length, errors, title, xlabel or words(column), limits, reference or {})
 
 
 @styled
-def _bars(seeds: dict, short: dict, errors, title, xlabel, limits, reference) -> Drawing:
-    """The bars of `seeds`, {name: values}, hatched where `short` is true."""
+def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, reference) -> Drawing:
+    """The bars of `seeds`, {name: values}, hatched where `short` is true; the legend says their `length`."""
     spread = {name: s.std(ddof=1) for name, s in seeds.items() if len(s) > 1} | (errors or {})
     data = pd.DataFrame({"name": map(str, seeds), "value": [s.mean() for s in seeds.values()]})
     data["error"] = [spread.get(name, np.nan) for name in seeds]
@@ -48,7 +52,7 @@ def _bars(seeds: dict, short: dict, errors, title, xlabel, limits, reference) ->
             axis.barh(place, data["value"][place], 0.65, **style)
         axis.errorbar(data["value"], data.index, xerr=data["error"], fmt="none", **errorbars)
     entries = [Patch(color=COLOURS[0], label="ours")] * (not all(short.values()))
-    entries += [Patch(**HATCHED, label="ours, shortened")] * any(short.values())
+    entries += [Patch(**HATCHED, label=f"ours, shortened{length}")] * any(short.values())
     if data["report"].notna().any():
         drawn = axis.plot(data["report"], data.index, mec=COLOURS[1], label="printed", **MARK)
         entries += drawn

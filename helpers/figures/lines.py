@@ -4,6 +4,8 @@ Lines differ in colour (a colour-blind palette) and in dashes. Trainings in full
 beside each other, never in one.
 """
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
@@ -16,6 +18,7 @@ NEAR = 0.008  # of an axis' height: lines no farther apart than this look like o
 LEGEND_ROW = 0.21  # inches
 LONGEST = 60  # characters of a name that joins lines
 PRINTED = "printed_"  # begins the name of the column that holds what a report prints for another column
+LENGTH = r" \([^()]*(epoch|of the training)[^()]*\)$"  # ends the name of a shortened training
 MARK = {"marker": "D", "ls": "", "mfc": "white", "mew": 1.6, "ms": 6, "zorder": 5}  # of what a report prints
 
 
@@ -65,6 +68,12 @@ def _joined(data: pd.DataFrame) -> dict[str, str]:
 def words(name) -> str:
     """A name as people read it."""
     return str(name).replace("_", " ")
+
+
+def common_length(names) -> str:
+    """What all names of shortened trainings say at their end in brackets, " (2 epochs)"; "" where they differ."""
+    endings = {match[0] if (match := re.search(LENGTH, name)) else "" for name in names}
+    return endings.pop() if len(endings) == 1 else ""
 
 
 def _ends_said(data: pd.DataFrame, x: str) -> str:
@@ -168,15 +177,19 @@ def _whole_ticks(axis, values: np.ndarray) -> None:
         axis.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _grid(data: pd.DataFrame, title: str):
-    """A figure with a row of axes for each panel and a column for each kind of training: in full, shortened."""
+def _grid(data: pd.DataFrame, title: str, length: str):
+    """A figure with a row of axes for each panel and a column for each kind of training: in full, shortened.
+
+    length: how much the shortened ones were trained, where that is the same for all.
+    """
     kinds = [short for short in (False, True) if (data["short"] == short).any()]
     rows = data["panel"].nunique()
     ratios = {"width_ratios": (3, 2)} if len(kinds) == 2 else {}
     options = {"height": 0.6 + 2.2 * rows, "sharex": "col", "gridspec_kw": ratios}
     figure, axes = new_figure(title, rows, len(kinds), **options)
     for axis, short in zip(axes, kinds):
-        axis.set_title({True: "shortened", False: "in full"}[short] if True in kinds else "", fontsize=10)
+        cut = f"shortened:\n{length}" if length else "shortened"
+        axis.set_title({True: cut, False: "in full"}[short] if True in kinds else "", fontsize=10)
     for axis in axes[len(kinds) - 1 :: len(kinds)] if True in kinds else []:
         axis.set(facecolor=SHORT)
     return figure, axes, kinds
@@ -196,9 +209,12 @@ def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", 
     panels = {panel: [columns] if isinstance(columns, str) else list(columns) for panel, columns in ys.items()}
     reference = {} if reference is None else reference
     reference = reference if isinstance(reference, dict) else {next(iter(panels)): reference}
-    data, marks = _told(_lines(frame, x, panels, by))
+    data = _lines(frame, x, panels, by)
+    length = common_length(data.loc[data["short"], "line"])
+    data.loc[data["short"], "line"] = data.loc[data["short"], "line"].str.removesuffix(length)
+    data, marks = _told(data)
     order = list(dict.fromkeys(data["line"]))
-    figure, axes, kinds = _grid(data, title)
+    figure, axes, kinds = _grid(data, title, length.strip(" ()"))
     for axis, (panel, short) in zip(axes, [(panel, short) for panel in panels for short in kinds]):
         axis.set(yscale="log" if log in ("y", "xy", panel) else "linear", ylabel=panel if short == kinds[0] else "")
         part = data[(data["panel"] == panel) & (data["short"] == short)]

@@ -147,6 +147,26 @@ def test_shortened_trainings_stand_in_panels_of_their_own():
     assert "shortened" not in figures.curves(figures.histories(runs("a", [[0.5, 0.6]])), "epoch", "test_accuracy").alt
 
 
+def test_a_length_that_all_shortened_trainings_share_is_said_once():
+    row = {"share": 0.02, "test_accuracy": 0.3}
+    trials = pd.concat([runs("whole (a)", [[0.5, 0.8]], test_accuracy=0.8), runs("b (2 epochs)", [[0.3]], **row)])
+    drawing = figures.curves(figures.histories(trials), "epoch", "test_accuracy", by="row")
+    assert drawing.figure.axes[1].get_title() == "shortened:\n2 epochs"
+    assert [text.get_text() for text in drawing.figure.legends[0].texts] == ["whole (a)", "b"]
+    bars = figures.bars(trials, "test_accuracy")
+    assert bars.data["name"].tolist() == ["whole (a)", "b"]
+    assert "ours, shortened (2 epochs)" in [text.get_text() for text in bars.figure.legends[0].texts]
+    mixed = pd.concat([trials, runs("c (1 epoch)", [[0.3]], **row), runs("b", [[0.7]], test_accuracy=0.7)])
+    assert figures.bars(mixed, "test_accuracy").data["name"].tolist() == [
+        "whole (a)",
+        "b",
+        "b (2 epochs)",
+        "c (1 epoch)",
+    ]
+    same = pd.concat([runs("b", [[0.7]], test_accuracy=0.7), runs("b", [[0.3]], **row)])
+    assert figures.bars(same, "test_accuracy").data["name"].tolist() == ["b", "b, shortened"]
+
+
 def test_what_a_report_prints_is_marked_beside_trainings_in_full_alone():
     trials = pd.concat(
         [
