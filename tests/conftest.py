@@ -1,11 +1,17 @@
 """What every test shares: seeds, and folders of its own instead of the checkout's."""
 
 import random
+import signal
 
 import numpy as np
 import pytest
 
 from helpers import base
+
+
+def pytest_configure():
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in a shell's background: children would not hear it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -292,6 +292,7 @@ def test_beside_hopeless_notebooks_the_good_one_is_a_page(hopeless):
     assert (hopeless.home / "reports" / "smoke" / "build.log").stat().st_size < 1e6
 
 
+@SLOW
 @pytest.mark.fault("builds that are killed")
 def test_ctrl_c_ends_a_build_whose_notebook_prints_one_long_line(tmp_path):
     code = f'open({str(tmp_path / "mark")!r}, "w").close()\nprint("x" * 50_000_000)'

@@ -423,7 +423,8 @@ CLIENT = "import shutil, urllib.request as r; shutil.copyfileobj(r.urlopen('http
 
 @pytest.mark.fault("servers that fail, stall or drip")
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "stops half way" else n for n in SERVERS]
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in ("stops half way", "an error page") else n for n in SERVERS],
 )
 def test_a_download_ends_in_one_plain_line(internet, monkeypatch, capsys, name):
     answer, words = SERVERS[name]

@@ -334,7 +334,9 @@ def test_a_page_that_cannot_be_set_is_a_failed_one(tmp_path):
     assert "alt text" in page_of(tmp_path, "bare")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_an_interrupt_stops_kernels_and_marks_their_pages(tmp_path, number):
     note = tmp_path / "pid"
     wait = f'import os\nimport time\n\nopen({str(note)!r}, "w").write(str(os.getpid()))\ntime.sleep(90)'
