@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import re
 import zipfile
 
 import pytest
@@ -156,3 +158,16 @@ def test_a_rubric_without_tasks_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
     with pytest.raises(CourseworkError, match=r"rubric\.yaml has no tasks"):
         sheet.write_marking_sheet(tmp_path)
+
+
+def test_the_rubric_names_what_its_notebooks_hold():
+    """A heading or a result that was renamed would leave its ask without evidence, and no page would say so."""
+    lost = []
+    for task in load_rubric()["tasks"]:
+        cells = json.loads((base.NOTEBOOKS / f"{task['page']}.ipynb").read_text(encoding="utf-8"))["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells)
+        for ask in task["asks"]:
+            lost += [heading for heading in ask.get("see", []) if f"## {heading}\n" not in text + "\n"]
+            lost += [key for key in ask.get("evidence", []) if not re.search(rf"\b{key.rpartition('.')[2]}\b", text)]
+            assert ask.get("see") or ask.get("evidence"), ask
+    assert lost == []
