@@ -9,6 +9,8 @@ DEV := .venv/.ready-dev
 endif
 # The command line's variables go to Python, which checks them; quotes in them survive the shell.
 GIVEN = --make '$(subst ','\'',$(MAKEOVERRIDES))'
+# make would expand what a value holds, $(shell ...) too, when it hands it on through the environment.
+$(foreach name,SET AUTHOR NAME BUDGET ENGINE SEED,$(if $(findstring command,$(origin $(name))),$(eval unexport $(name))))
 REPORT = $(PY) -m helpers.report
 INSTALL = .venv/bin/python -m pip install -qq --constraint requirements.lock --editable
 MAKEFLAGS += --no-print-directory
@@ -49,7 +51,7 @@ clean-notebooks: $(READY)  ## take outputs and counts out of the notebooks
 	@$(REPORT) clean-notebooks
 
 new-study: $(READY)  ## start a study of your own: make new-study NAME=mine
-	@$(PY) -m helpers.claims new-study $(NAME)
+	@$(PY) -m helpers.claims new-study $(if $(value NAME),'$(subst ','\'',$(value NAME))')
 
 lock: $(READY)  ## write the installed versions to requirements.lock
 	@$(REPORT) lock

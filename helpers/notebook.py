@@ -66,10 +66,18 @@ class Notebook(Page):
         else:
             short = {name: self.parameters[name] for name in REDUCED if name in self.parameters}
             frame = trials.run_study(function, rows, **asked, page=self, **{"reduced": short} | options)
+        self.tell_failures(frame)
         frame = derive(frame) if derive else frame
         if metrics:
             self.publish_rows(frame, metrics, prefix=prefix)
         return frame
+
+    def tell_failures(self, frame) -> None:
+        """Show which trainings failed, and why; nothing where none did."""
+        failed = frame[frame["status"] == "failed"]
+        if len(failed):
+            shown = failed.assign(training=failed["row"].map(self.title))[["training", "seed", "reason"]]
+            self.table(shown.set_index("training"), "Trainings that failed, and why. No result stands on them.")
 
     def seed_list(self) -> list[int]:
         """The seeds that the parameters ask for: page.seeds of them, from page.seed on."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 from tiny_notebooks import CHECKOUT, environment
 
-WAIT = 100_000  # ms for what a kernel does; this machine may be busy
+WAIT = 120_000  # ms for what a kernel does; this machine may be busy
 KERNEL = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
 RUN = "jupyterapp.commands.execute('notebook:run-all-cells')"
 
@@ -52,9 +52,10 @@ def _address(log: Path, server) -> str:
 
 
 def home_for(folder: Path) -> Path:
-    """A home with the budgets alone."""
+    """A home with the settings of the notebooks, and none of them."""
     (folder / "notebooks").mkdir(parents=True)
-    shutil.copy(CHECKOUT / "notebooks" / "budgets.yaml", folder / "notebooks")
+    for name in ("budgets.yaml", "search.json"):
+        shutil.copy(CHECKOUT / "notebooks" / name, folder / "notebooks")
     return folder
 
 
@@ -91,11 +92,11 @@ class Lab:
         self.page.evaluate(f"{RUN}; null")
 
     def wait(self, text: str) -> None:
-        """Until an output says this."""
-        self.page.wait_for_function(
-            "text => [...document.querySelectorAll('.jp-OutputArea-output')].some(o => o.innerText.includes(text))",
-            arg=text, timeout=WAIT,
-        )  # fmt: skip
+        """Until an output says this; what they say instead goes into the error."""
+        until = time.monotonic() + WAIT / 1000
+        while text not in "\n".join(said := self.outputs()):
+            assert time.monotonic() < until, f"{text!r} is not in {said}"
+            time.sleep(0.1)
 
     def outputs(self) -> list[str]:
         """The text of every output that there is now."""

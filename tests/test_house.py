@@ -21,7 +21,9 @@ from helpers.trials import source
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((CHECKOUT / "helpers").rglob("*.py"))
-OURS = r"task\d_|study_[a-z]_|summary$|benchmark$"  # what else lies there is somebody's own, in a style of theirs
+OURS = (
+    r"task\d_|study_[a-z]_|summary$|benchmark$|faults$"  # what else lies there is somebody's own, in a style of theirs
+)
 NOTEBOOKS = sorted(path for path in (CHECKOUT / "notebooks").glob("*.ipynb") if re.match(OURS, path.stem))
 # A room imports from the lines above its own, or from rooms to its left; inside a room there is no circle.
 FLOORS = """

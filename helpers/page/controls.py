@@ -32,6 +32,7 @@ def panel(page, action, otherwise: dict | None = None) -> None:
     chosen = {name: value for name, value in page.parameters.items() if name in kinds and name not in FIXED}
     chosen |= {name: (otherwise or {}).get(name) for name, value in chosen.items() if value is None}
     widgets = {name: _widget(name, kinds[name], value, notes.get(name, "")) for name, value in chosen.items()}
+    start = {name: widget.value for name, widget in widgets.items()}  # what is not touched stays exactly as it was
     button, below = ipywidgets.Button(description="Run", button_style="primary", icon="play"), ipywidgets.Output()
 
     def run(_):
@@ -39,7 +40,7 @@ def panel(page, action, otherwise: dict | None = None) -> None:
         below.clear_output()
         with below:
             try:
-                values = {name: _value(widget) for name, widget in widgets.items()}
+                values = {name: _value(widget) for name, widget in widgets.items() if widget.value != start[name]}
                 action(page.with_parameters(values))
             except CourseworkError as error:
                 print(error)

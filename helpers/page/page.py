@@ -94,7 +94,8 @@ class Page:
         finished = frame[frame["status"] != "failed"]
         asked = [name for name in metrics if name in frame or metrics is not METRICS]
         if finished.empty:
-            raise CourseworkError(f"{self.notebook}: {prefix}: no trial has finished, so no result")
+            why = "; ".join(dict.fromkeys(frame["reason"])) if "reason" in frame else ""
+            raise CourseworkError(f"{self.notebook}: {prefix}: no trial has finished, so no result; {why}".rstrip("; "))
         refuse_unknown(asked, frame.columns, f"{self.notebook}, {prefix}", "metric")
         about = self.about(finished)
         for metric in asked:
@@ -103,8 +104,12 @@ class Page:
         self.publish(f"{prefix}.diverged", (finished["status"] == "diverged").astype(int).tolist(), **about)
 
     def publish_rows(self, frame, metrics=METRICS, *, prefix="") -> None:
-        """Publish every row of trials as in `publish_trials`, as <prefix><row>, its blanks written _."""
-        for name, part in frame.groupby("row", sort=False):
+        """Publish every row of trials as in `publish_trials`, as <prefix><row>, its blanks written _.
+
+        A row whose trials all failed is left out. Raises CourseworkError where that is so of every row.
+        """
+        finished = frame[frame["status"] != "failed"]
+        for name, part in (frame if finished.empty else finished).groupby("row", sort=False):
             self.publish_trials(f"{prefix}{name.replace(' ', '_')}", part, metrics)
 
     def results(self, frame) -> Row | Rows:

@@ -30,7 +30,7 @@ def write_index(folder: Path, states) -> Path:
     groups = [
         ("Tasks", "The five tasks, and the results that speak for them", tasks),
         ("Studies", "The reports repeated, one study each", studies),
-        ("Other pages", "Summary and benchmark", others),
+        ("Other pages", "Summary, benchmark, faults", others),
     ]
     run = {
         "status": "index",

@@ -30,7 +30,7 @@ def predict(picture: str | Path, key: str = "") -> pd.DataFrame:
     pixels = as_dataset(_pixels(picture), dataset.input_shape)
     model = networks.build(config.model, config.options, input_shape=dataset.input_shape, classes=len(dataset.classes))
     model.load_state_dict(torch.load(records.checkpoint_path(STUDY, record["key"]), weights_only=True))
-    given = replace(dataset, test_images=pixels[None], test_labels=np.zeros(1, np.uint8))
+    given = replace(dataset, test_images=pixels[None].copy(), test_labels=np.zeros(1, np.uint8))
     part = data.resident_parts(config, given, torch.device("cpu"), getattr(model, "patch_size", None))["test"]
     model.eval()
     with torch.inference_mode():

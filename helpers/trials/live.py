@@ -85,7 +85,7 @@ def show_cached(titles: list[str], histories: list[dict]) -> None:
 
     titles: the rows in words; histories: for each the columns of its record, one value per epoch.
     """
-    again = "`fresh=True` in `run` trains again"
+    again = "`FRESH=1` in the environment trains again"
     words = f"Nothing to train: read from its record, {titles[0]} ({again})."
     if len(titles) > 1:
         words = (

@@ -3,13 +3,15 @@
     @pytest.mark.fault("hostile hand-ins")       on a test: each of its cases is one fault of this kind
     record_property("tried", 300)                in a test: it tried so many
 
-With FAULTS_JSON=file the counts are written there: {kind: {"tried": n, "survived": n}}.
+With FAULTS_JSON=file the counts are written there: {kind: {"tried": n, "survived": n, "mended": what was}}.
 """
 
 import json
 import os
 from collections import defaultdict
 from pathlib import Path
+
+from kinds import MENDED
 
 COUNTS = defaultdict(lambda: {"tried": 0, "survived": 0})
 
@@ -38,4 +40,5 @@ def pytest_terminal_summary(terminalreporter):
 
 def pytest_sessionfinish():
     if path := os.environ.get("FAULTS_JSON"):
-        Path(path).write_text(json.dumps(dict(sorted(COUNTS.items())), indent=1) + "\n", encoding="utf-8")
+        table = {kind: count | {"mended": MENDED[kind]} for kind, count in sorted(COUNTS.items())}
+        Path(path).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

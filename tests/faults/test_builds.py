@@ -17,7 +17,7 @@ import psutil
 import pytest
 from tiny_notebooks import CHECKOUT, FINISH, environment, report, state, write_notebook
 
-from helpers.report import check
+from helpers.report import sealed
 from helpers.trials import records
 
 SLOW = pytest.mark.slow
@@ -82,8 +82,8 @@ def outcome(home) -> dict:
     for name in NAMES:
         result = state(home, name)["results"]["loss"]
         text = (home / "reports" / "smoke" / f"{name}.html").read_text()
-        assert check.examine(text.encode()) is not None and text.rstrip().endswith("</html>")
-        sections = check.embedded(text, "manifest")["sections"]
+        assert sealed.examine(text.encode()) is not None and text.rstrip().endswith("</html>")
+        sections = sealed.embedded(text, "manifest")["sections"]
         found[name] = result, [part for part in sections if part[0] in ("code", "prose", "table", "printed", "figure")]
     return found
 

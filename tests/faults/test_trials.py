@@ -450,7 +450,7 @@ HARD = {
     "batches of one": ({"batch_size": 1, "train_limit": 3}, "ok"),
     "a model that does not exist": ({"model": "nope"}, "failed"),
     "options that do not exist": ({"options": {"nope": 1}}, "failed"),
-    "a network without room": ({"options": {"hidden": [10**12]}}, "failed"),
+    "a network without room": ({"options": {"widths": [10**12]}}, "failed"),
 }
 
 
@@ -492,3 +492,18 @@ def test_memory_that_is_not_there_is_a_reason(home, trouble):
     assert frame["status"][0] == "failed" and "alloc" in frame["reason"][0]
     again = trials.run(fault_trials.large, [fault_trials.Config()], study="s", jobs=0)
     assert again["status"][0] == "ok"
+
+
+@pytest.mark.fault("a clock that is set back")
+@pytest.mark.parametrize("year", ["2999", "9999", "1970"])
+def test_fresh_trains_whatever_time_a_record_says(home, monkeypatch, year):
+    """A record of a clock that was ahead is none of this build's, and the one written now is."""
+    log = home / "log"
+    first = trials.run(fit_line, [Config(log=str(log))], study="s", jobs=0)["record"][0]
+    started = first["provenance"]["started"]
+    records.write("s", first | {"provenance": first["provenance"] | {"started": year + started[4:]}})
+    monkeypatch.setenv("COURSEWORK_FRESH_SINCE", worker.now())
+    for _ in range(2):
+        frame = trials.run(fit_line, [Config(log=str(log))], study="s", jobs=0, fresh=True)
+        assert len(log.read_text().splitlines()) == 2
+    assert frame["record"][0]["provenance"]["started"] >= started

@@ -114,7 +114,7 @@ def test_it_quotes_what_now_stands_there(page, tmp_path, capsys):
 
 
 def test_a_pixel_a_removed_cell_and_an_added_sentence(page, tmp_path, capsys):
-    image = re.search(r'base64,([^"]{2000,})"', page.read_text(encoding="utf-8"))[1]
+    image = re.search(r'data:image/[a-z]+;base64,([^"]{2000,})"', page.read_text(encoding="utf-8"))[1]
     data = bytearray(base64.b64decode(image))
     data[len(data) // 2] ^= 1
     assert "figure 1" in said(capsys, edited(page, tmp_path, image, base64.b64encode(data).decode()))[1]

@@ -23,6 +23,10 @@ ON_PAGE = (
     *("notebook", "title", "budget", "status", "reason", "started", "duration_s", "command"),
     *("author", "parameters", "changed", "data", "inputs", "provenance"),
 )
+NUMBER = (int, float)
+FORM = dict.fromkeys(("notebook", "title", "budget", "author", "status", "reason", "command"), str)  # of a state
+FORM |= {"started": NUMBER, "duration_s": NUMBER, "data": list, "used": list}
+FORM |= dict.fromkeys(("parameters", "changed", "results", "inputs", "provenance"), dict)
 _export = threading.Lock()  # one at a time: warnings are caught for the whole process
 
 
@@ -72,8 +76,18 @@ def read_job(path: Path, folder: Path) -> Job:
         nb, problem = {"cells": [], "metadata": {}}, "is not a notebook: mend it in JupyterLab or remove it"
     elif path.stem.lower() == "index":
         problem = "its page would replace the index: give it another name"
-    before = freshness.read_json(folder / f"{path.stem}.json")
-    return Job(path=path, nb=nb, before=before if isinstance(before, dict) else None, problem=problem)
+    return Job(path=path, nb=nb, before=read_state(folder / f"{path.stem}.json"), problem=problem)
+
+
+def read_state(path: Path) -> dict | None:
+    """The state that a build left of a notebook; None where it is absent, damaged or of another form."""
+    state = freshness.read_json(path)
+    if not isinstance(state, dict) or not all(isinstance(state.get(name), kind) for name, kind in FORM.items()):
+        return None
+    modules = state["inputs"].get("helpers")
+    used = all(isinstance(one, list) and [*map(type, one)] == [str] * 3 for one in state["used"])
+    helpers = isinstance(modules, dict) and all(isinstance(code, str) for code in modules.values())
+    return state if used and helpers and state["notebook"] == path.stem else None
 
 
 def _is_notebook(nb) -> bool:

@@ -4,8 +4,12 @@ nbclient joins printed pieces at a cell's end with regular expressions that are 
 of 229 kB took half a minute, in which not even Ctrl-C was heard.
 """
 
+import os
+
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
+
+from helpers import base
 
 MOST = 100_000  # characters kept of a long text's beginning, and of its end; a page shows less
 LEFT_OUT = "\n... the middle is left out ...\n"
@@ -18,31 +22,34 @@ class _Client(PapermillNotebookClient):
         if new is None:
             return None
         if new.output_type != "stream":
-            _shorten(new)
+            _mend(new)
             return new
         for earlier in reversed(outs[:-1]):
             if earlier.output_type != "stream":
                 break
             if earlier.name == new.name:
                 outs.pop()
-                earlier.text = shortened(earlier.text + new.text)
+                earlier.text = kept(earlier.text + new.text)
                 return earlier
-        new.text = shortened(new.text)
+        new.text = kept(new.text)
         return new
 
 
-def shortened(text: str) -> str:
-    """`text` without its middle where it is long."""
+def kept(text: str) -> str:
+    """`text` without its middle where it is long, and without the names of folders that say whose machine this is."""
+    text = text.replace(f"{base.CHECKOUT}{os.sep}", "")
+    home = os.path.expanduser("~").rstrip(os.sep)
+    text = text.replace(f"{home}{os.sep}", f"~{os.sep}") if home else text
     return text if len(text) <= 2 * MOST + len(LEFT_OUT) else text[:MOST] + LEFT_OUT + text[-MOST:]
 
 
-def _shorten(output) -> None:
-    """Shorten the plain text of a value, and an error's lines."""
+def _mend(output) -> None:
+    """Keep of the plain text of a value, and of an error's lines, what `kept` says."""
     if output.output_type == "error":
-        output.evalue = shortened(output.evalue)
-        output.traceback = [shortened(line) for line in output.traceback]
+        output.evalue = kept(output.evalue)
+        output.traceback = [kept(line) for line in output.traceback]
     elif isinstance(output.data.get("text/plain"), str):
-        output.data["text/plain"] = shortened(output.data["text/plain"])
+        output.data["text/plain"] = kept(output.data["text/plain"])
 
 
 class _Engine(NBClientEngine):

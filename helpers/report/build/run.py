@@ -120,7 +120,7 @@ class Build:
 
     def _usual_seconds(self, job: Job) -> float:
         """How long the notebook took last time, here or for the committed pages."""
-        committed = freshness.read_json(base.PUBLISHED / f"{job.name}.json")
+        committed = outcome.read_state(base.PUBLISHED / f"{job.name}.json")
         return (job.before or committed or {}).get("duration_s", 0.0)
 
     def _schedule(self, pool) -> None:
@@ -175,7 +175,7 @@ class Build:
 
     def _page_only(self, job: Job) -> bool:
         """Whether the last run still stands and only its page is set again."""
-        there = (self.folder / f"{job.name}.ipynb").exists()
+        there = freshness.read_json(self.folder / f"{job.name}.ipynb") is not None
         return there and not self.fresh and {*job.changes} <= {*freshness.SET_AGAIN}
 
     def _compare(self, job: Job) -> None:

@@ -58,7 +58,9 @@ def page_html(nb, state: dict, folder: Path) -> str:
     references = References(name)
     for part in parts:
         if part["kind"] == "prose":
-            part["html"] = references.link(with_references(part["html"], there))
+            part["html"] = with_references(part["html"], there)
+        if part["kind"] in ("prose", "table"):
+            part["html"] = references.link(part["html"])
     page = {
         "notebook": name,
         "title": state.get("title") or name,

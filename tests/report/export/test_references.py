@@ -48,7 +48,8 @@ def test_an_unknown_work_and_a_damaged_list_are_named(cited, tmp_path):
 
 def test_every_committed_entry_is_cited_and_every_citation_is_listed():
     known = set(references.bibliography())
-    texts = [path.read_text(encoding="utf-8") for path in base.NOTEBOOKS.glob("*.ipynb")]
+    files = [*base.NOTEBOOKS.glob("*.ipynb"), base.NOTEBOOKS / "references.csv"]
+    texts = [path.read_text(encoding="utf-8") for path in files]
     found = {
         name for text in texts for group in references.CITED.findall(text) for name in re.findall(r"@([\w.-]+)", group)
     }
