@@ -29,12 +29,12 @@ def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     shutil.copytree(CHECKOUT / "notebooks", home / "notebooks")
     words = ("BUDGET=smoke", "DATA=standin", "ONLY=task*,study_e*,summary")
-    built = report(home, *words, COURSEWORK_DATA=str(home / "nothing"), JOBS="1", limit=280)
+    built = report(home, *words, COURSEWORK_DATA=str(home / "nothing"), JOBS="1", limit=580)
     assert built.returncode == 0, built.stdout + built.stderr
     return home
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [*TASKS, "summary"])
 def test_it_runs_from_top_to_bottom(home, name):
     found = state(home, name)

@@ -118,10 +118,17 @@ def quantity(name: str, value: float, std: float | None = None, unit: str = "", 
         return f"{digits(100 * value)} %" if std is None else f"{digits(100 * value)} ± {digits(100 * std, 2)} %"
     accuracy = is_accuracy(name) and abs(value) <= 1
     count = 3 if unit or RATES.search(name) else 4
-    words = format(value, form) if form else f"{value:.4f}" if accuracy else digits(value, count, whole=not std)
+    words = _formatted(value, form) if form else f"{value:.4f}" if accuracy else digits(value, count, whole=not std)
     if std is not None:
         words += f" ± {std:.4f}" if accuracy else f" ± {digits(std, 2)}"
     return f"{words} {unit}".rstrip()
+
+
+def _formatted(value: float, form: str) -> str:
+    """`value` by a specification; what that would write as 1.2e+04 is written by `digits`, as precisely."""
+    words = format(value, form)
+    mantissa, e, _ = words.partition("e")
+    return digits(value, len(re.findall(r"\d", mantissa))) if e and math.isfinite(value) else words
 
 
 def digits(value: float, count: int = 3, whole: bool = False) -> str:

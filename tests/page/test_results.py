@@ -59,6 +59,11 @@ def test_a_form_decides_and_n_counts_seeds_with_a_value():
     assert words(f"{result(0.88, 0.90, None):.2f} {result(0.5):%} {result(1.0, None):n}") == "0.89 ± 0.0141 50.0 % 1"
 
 
+def test_a_form_never_writes_powers_as_a_computer_does():
+    assert markup.quantity("x", 1497.2, form=".2g") == "1,497" and markup.quantity("x", 3e-7, form=".1g") == "3 × 10⁻⁷"
+    assert markup.quantity("x", 2.5e-16, form=".1e") == "2.5 × 10⁻¹⁶" and markup.quantity("x", 12.3, form=".2g") == "12"
+
+
 def test_a_quantity_without_a_value_cannot_be_said():
     assert f"{result(None, None)}" == results.MISSING
     assert not result(None) and result(0.0)
