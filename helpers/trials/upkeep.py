@@ -68,7 +68,7 @@ def verify() -> int:
     A record without a probe is cheap, and is trained again whole. A probe does not reach late epochs: the cuts of a
     per-epoch scheduler, early stopping and the choice of the best epoch are the business of the unit tests.
     """
-    entries = {record["key"]: record for _, record, _ in everything() if finished(record)}
+    entries = {record["key"]: record for _, record, _ in reversed(everything()) if finished(record)}  # committed first
     counts = defaultdict(Counter)
     able = {key: made for key, record in _with_data(entries).items() if (made := kinds.remade(record))}
     for key, record in entries.items():
@@ -91,16 +91,19 @@ def adopt() -> str:
     A run adopts by itself only what is equal where equal bits can be expected. This is for a change that is meant to
     move bits by rounding alone: close probes are taken too, and noted as close.
     """
-    stale = {r["key"]: (path, r) for path, r, source in everything() if finished(r) and source not in ("", r["source"])}
-    asked = _with_data({key: record for key, (_, record) in stale.items()})
+    copies = defaultdict(list)  # of one training, committed and here
+    for path, record, source in everything():
+        if finished(record) and source not in ("", record["source"]):
+            copies[record["key"]].append((path, record))
+    asked = _with_data({key: found[0][1] for key, found in copies.items()})
     able = {key: (record, *made) for key, record in asked.items() if (made := kinds.remade(record))}
-    counts = Counter({"cannot be asked for": len(stale) - len(able)})
+    counts = Counter({"cannot be asked for": len(copies) - len(able)})
     for key, measured in _measure(able):
-        path, record = stale[key]
-        agreement = probe.compare(_evidence(record), measured)
-        counts[agreement] += 1
-        if agreement != "different":
-            _write_source(path, record, able[key], agreement, measured)
+        for path, record in copies[key]:
+            agreement = probe.compare(_evidence(record), measured)
+            counts[agreement] += 1
+            if agreement != "different":
+                _write_source(path, record, able[key], agreement, measured)
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no record is stale"
 
 

@@ -569,6 +569,17 @@ def test_adopt_writes_close_probes_into_the_records(module, capsys):
     assert trials.recall(own.train, [own.Config()], study="study", seeds=2).empty
 
 
+def test_adopt_writes_both_copies_of_a_training(module, capsys):
+    """The committed one, and the one that the same machine still has."""
+    own, edit = module
+    trials.run(own.train, [own.Config()], study="study", seeds=2, budget="full", jobs=1)
+    assert main(["publish"]) == 0
+    edit("/ (epoch + 1)", "/ (epoch + 1.001)")
+    capsys.readouterr()
+    assert main(["adopt"]) == 0 and capsys.readouterr().out == "4 close\n"
+    assert main(["adopt"]) == 0 and capsys.readouterr().out == "no record is stale\n"
+
+
 def test_rm_stale_and_ls(module, capsys):
     own, edit = module
     assert main(["ls"]) == 0 and "no records yet" in capsys.readouterr().out
