@@ -69,7 +69,11 @@ def reports(tmp_path, monkeypatch):
     for name in ("task1_data_loaders", "task4_training"):
         sample_page.page(folder, name, author="")
         state = {**sample_page.STATE, "notebook": name, "author": "", "results": {}, "used": [], "reason": ""}
-        state |= {"data": [sample_page.STATE["data"]], "inputs": {"parameters": "1", "author": "2"}}
+        state |= {
+            "started": 1.8e9,
+            "data": [sample_page.STATE["data"]],
+            "inputs": {"parameters": "1", "author": "2", "helpers": {}},
+        }
         (folder / f"{name}.json").write_text(base.to_json(state))
     return folder
 
