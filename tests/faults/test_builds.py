@@ -21,6 +21,7 @@ from helpers.report import sealed
 from helpers.trials import records
 
 SLOW = pytest.mark.slow
+pytestmark = SLOW  # each of these builds a report in processes of its own
 SEED = os.environ.get("KILLS_SEED") or str(random.SystemRandom().randrange(10**6))
 KILLS = int(os.environ.get("KILLS") or 3)
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL")

@@ -28,6 +28,9 @@ HARD = {  # row -> (what differs from a plain training, how it ends, a word of t
 }
 
 
+pytestmark = pytest.mark.slow  # builds a report
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A build of one page with all these trainings: (folder, what the build printed)."""

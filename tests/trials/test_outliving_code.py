@@ -73,13 +73,14 @@ def build(home, budget):
     return subprocess.run(command, cwd=home, env=variables, capture_output=True, text=True, timeout=240, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "edit, origin",
     [
-        pytest.param(add_a_network, "2 adopted, equal", marks=pytest.mark.slow),
+        (add_a_network, "2 adopted, equal"),
         (move_a_file, "2 adopted, equal"),
-        pytest.param(edit_a_comment, "2 from records", marks=pytest.mark.slow),
-        pytest.param(edit_a_downloader, "2 from records", marks=pytest.mark.slow),
+        (edit_a_comment, "2 from records"),
+        (edit_a_downloader, "2 from records"),
         (change_the_step, "2 trained"),
     ],
 )
