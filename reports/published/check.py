@@ -1,0 +1,366 @@
+"""Check exported pages: were they changed since export, and do their numbers follow from their own predictions?
+
+    python3 check.py PAGE.html ...          one verdict a page, exit code 1 if any page is not as exported
+    python3 check.py HAND-IN.zip ... --csv  one line for each hand-in
+
+Standard library only, Python 3.9 or newer, no network; the copy beside the pages works alone. It finds accidents and
+edits. It cannot find a forger who rebuilds a page with its hashes, except where the numbers contradict the predictions
+inside. Given several hand-ins it flags what two of them have alike: the export of a page, predictions (also equal where
+two people trained the same settings on the same kind of machine) and records of trainings (a copy: they hold the time).
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import os
+import re
+import sys
+import zipfile
+
+"""The bytes of one page: was it changed since export, do its numbers follow from its own predictions?
+
+Standard library only, Python 3.9 or newer: this text is a part of the check.py that lies beside the pages.
+"""
+
+import base64
+import contextlib
+import hashlib
+import html
+import json
+import re
+
+BLANK = "0" * 64  # stands in the file's own slot while it is hashed
+MARK = "<!--§ "  # begins a section
+COMMENT = re.compile(r"<!--(?!-?>)(?:(?!--!?>|<!--).)*-->", re.DOTALL)  # of HTML: nobody who reads the page sees it
+UNSEEN = "an HTML comment or an empty line was changed, nothing that is read:"
+# SHA-256 of the official Fashion-MNIST test labels, as the idx file that is published: a header, then 10,000 bytes.
+OFFICIAL_LABELS = "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+PAGE, JSON = 10_000_000, 1_000_000  # bytes of a page, and of its JSON: more is named, not read
+DAMAGED = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+
+
+class Unreadable(Exception):
+    """Not one of our pages, or too damaged to say more: one line that says why."""
+
+
+def plain(text):
+    """`text` on one line, without what a terminal would obey, and not endless."""
+    shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:500])
+    return "".join(shown) + " ..." * (len(text) > 500)
+
+
+def digest(text):
+    """SHA-256 of a text as 64 hex digits."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def sections(text):
+    """The page cut at its section marks: a list of (kind, label, content), nothing left out but the marks' wording."""
+    head, *pieces = text.split(MARK)
+    marked = [piece.partition("-->") for piece in pieces]
+    return [("frame", "the head of the page", head), *((*mark.partition(": ")[::2], rest) for mark, _, rest in marked)]
+
+
+def read_lines(content):
+    """(number, first six digits of its SHA-256, line) of each line that is not empty, HTML comments left out."""
+    lines = enumerate(COMMENT.sub("", content).split("\n"), 1)
+    return [(n, digest(line)[:6], line) for n, line in lines if line.strip()]
+
+
+def prints(printed, value):
+    """Whether a printed number (0.8934 ± 0.0021, 12,345, 1.1 %, 2.5 × 10⁻⁷) is this value, rounded; a dash is none."""
+    if value is None:
+        return printed == "–"
+    text = printed.partition(" ± ")[0].replace(",", "").translate(str.maketrans("⁻−⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789"))
+    number = re.match(r"(-?\d+(?:\.(\d+))?)( × 10(-?\d+))?", text)
+    power = int(number[4] or 0) - 2 * printed.endswith(" %")
+    error = abs(float(number[1]) * 10.0**power - value)
+    return error <= 0.5001 * 10.0 ** (power - len(number[2] or "")) and error <= max(0.00006, 0.006 * abs(value))
+
+
+def embedded(text, name):
+    """The JSON that the page carries under this id. Raises Unreadable if it is absent, damaged or huge."""
+    found, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
+    if not closed:
+        why = f"carries no {name}: not a page of this project, or only a part of one"
+        raise Unreadable(why if text else "is empty")
+    try:
+        read = dict(json.loads(found[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
+        return {**read, "pages": dict(read["pages"] or {})} if "pages" in read else read  # what an index lists
+    except DAMAGED:
+        raise Unreadable(f"its {name} is damaged: the page was changed since export") from None
+
+
+def unpack(packed):
+    """Labels from "bits:count:base64" text; at four bits each, two a byte, the first in the high half."""
+    bits, count, code = packed.split(":")
+    data = base64.b64decode(code, validate=True)
+    if bits == "4":
+        data = bytes(part for byte in data for part in (byte >> 4, byte & 15))
+    return data[: int(count[:9])]
+
+
+def recompute(bundle):
+    """The headline accuracy from the packed predictions: (words, or none without any; value or None; does it agree)."""
+    if not bundle.get("predictions"):
+        return "", None, True
+    try:
+        packed = bundle["predictions"]
+        labels, runs = unpack(packed["labels"]), [unpack(run) for run in packed["predicted"]]
+        count, key, result = len(labels), packed["key"], bundle["results"][packed["key"]]
+        values = [sum(a == b for a, b in zip(run, labels)) / count for run in runs]
+        mean = sum(values) / len(values)
+        pairs = list(zip([result["value"], *result["values"]], [mean, *values]))
+        agrees = len(result["values"]) == len(values) and {len(run) for run in runs} == {count}
+        agrees &= all(abs(a - b) < 0.4 / count for a, b in pairs)  # less than one image
+    except DAMAGED:
+        return "REFUTED: the packed predictions are damaged, or of another run", None, False
+    idx = hashlib.sha256(b"\0\0\x08\1" + count.to_bytes(4, "big") + labels).hexdigest()
+    against = f"{len(runs)} x {count:,} {'official Fashion-MNIST ' * (idx == OFFICIAL_LABELS)}test labels"
+    line = f"{key} {mean:.4f} follows from its packed predictions ({against})"
+    wrong = f"REFUTED: {key} is given as {result['value']}, its packed predictions give {mean:.4f} ({against})"
+    return line if agrees else wrong, mean, agrees
+
+
+def table_against_results(text, bundle):
+    """Sentences for each number in the printed table of results that is not the one in the results themselves."""
+    for line in text.split('<tr data-key="', 2000)[1:]:
+        key, _, cells = html.unescape(line.partition("\n")[0][:9999]).partition('">')
+        printed = cells.partition('<td class="num"')[2].partition(">")[2].partition("</td>")[0]
+        value = bundle["results"][key]["value"]
+        if not prints(printed, value):
+            yield f"REFUTED: the table of results prints {printed} for {key}, the results say {value}"
+
+
+def now_reads(content):
+    """Some changed content in plain words."""
+    text = " ".join(html.unescape(re.sub(r"<[^<>]*(>|$)", " ", content[:9999])).split())
+    return f"now reads: {text[:160]}" if text else "its picture, or the description of it, or its markup was changed"
+
+
+def differences(text, manifest):
+    """Sentences that say which sections are not as exported, and what they say now."""
+    now = {label: content for _, label, content in sections(text)}
+    before = {label: (kind, exported, lines) for kind, label, exported, lines in manifest["sections"]}
+    gone = {before[label][1]: label for label in before if label not in now}
+    for label in [label for label in now if label not in before]:
+        twin = gone.pop(digest(now[label]), "")  # the same content below another mark
+        yield f"{UNSEEN} the mark of {twin[:99]}" if twin else f"added: {label[:99]}; {now_reads(now[label])}"
+    yield from (f"{label[:99]} was removed" for label in gone.values())
+    for label, (kind, exported, lines) in before.items():
+        if label in now and kind != "manifest" and digest(now[label]) != exported:
+            lines_now, known = read_lines(now[label]), {*re.findall("......", lines)}
+            new = [f"{label[:99]}, line {n}: {now_reads(line)}" for n, code, line in lines_now if code not in known]
+            same = "".join(code for _, code, _ in lines_now) == lines
+            yield from new or [f"{UNSEEN} {label[:99]}" if same else f"{label[:99]}: a line was removed, or moved"]
+
+
+def traces(bundle, seal):
+    """(what, digest) of a page's export, predictions and own records: two people's own work has none in common."""
+    found = {("page", seal)}
+    with contextlib.suppress(*DAMAGED):
+        found |= {("predictions", digest(run)) for run in (bundle.get("predictions") or {"predicted": []})["predicted"]}
+        found |= {("records", str(checksum)) for checksum in bundle.get("own", [])}
+    return found
+
+
+def examine(data):
+    """What a page's bytes say: changed, refuted, line, accuracy, run, seal, traces. Raises Unreadable if not ours."""
+    if len(data) > PAGE:
+        raise Unreadable(f"is larger than {PAGE:,} bytes: no page is")
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")  # line endings of a mail program change nothing
+    manifest, run, bundle = (embedded(text, name) for name in ("manifest", "run", "results"))
+    provenance = json.dumps(run.get("provenance"))
+    commit = re.search(r'"commit": "(\w+)"', provenance)
+    facts = {name: str(run.get(name) or "")[:99] for name in ("status", "budget", "notebook", "author")}
+    facts["commit"] = commit[1][:12] + "-dirty" * ('"dirty": true' in provenance) if commit else ""
+    facts["standin"] = '"standin": true' in json.dumps(run.get("data"))
+    facts["pages"] = {name: str(seal) for name, seal in run.get("pages", {}).items()}
+    seal, changed = str(manifest.get("file")), []
+    if not re.fullmatch("[0-9a-f]{64}", seal) or digest(text.replace(seal, BLANK)) != seal:
+        changed = ["the manifest, or a comment that marks a section"]
+        with contextlib.suppress(*DAMAGED):  # a manifest of another shape: the hash has decided already
+            if len(text) < PAGE / 4 and text.count("\n") < PAGE / 200:  # as each of our pages: to compare takes time
+                changed = list(differences(text.replace(seal, BLANK), manifest)) or changed
+    line, accuracy, agrees = recompute(bundle)
+    try:
+        refuted = [line] * (not agrees) + list(table_against_results(text, bundle))
+    except DAMAGED:
+        refuted = ["REFUTED: the results are damaged; not all can be recomputed"]
+    page = {"changed": changed, "refuted": refuted, "line": line, "accuracy": accuracy, "run": facts, "seal": seal}
+    return {**page, "traces": traces(bundle, seal), "same": set()}
+
+TASKS = 5  # pages of a complete hand-in: task1_..., task2_... and so on, and what its index lists
+# More than this is named, not read: bytes of a hand-in, of all pages in it, and files in it.
+FILE, UNPACKED, FILES = 30_000_000, 60_000_000, 10_000
+
+
+def pages_in(path, data):
+    """Yield (name, bytes, why they are not to be read) of a page itself, or of each in a zip but marking sheets."""
+    if len(data) > FILE or data.count(b"PK\1\2") > FILES:  # the latter begins the entry of each file in a zip
+        raise ValueError(f"more than {FILE:,} bytes or {FILES:,} files; hand in the pages alone")
+    if path.lower().endswith(".zip") and not zipfile.is_zipfile(io.BytesIO(data)):
+        raise ValueError("not a zip archive, or only a part of one")
+    if not data.startswith(b"PK"):
+        yield path, data, "an archive is glued to it" * zipfile.is_zipfile(io.BytesIO(data))
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        left = UNPACKED
+        for item in archive.infolist():
+            if (
+                re.search(r"(?i)(^|/)(?!\._|marking-sheet)[^/]*\.html?$", item.filename)
+                and "__MACOSX/" not in item.filename
+            ):
+                content, why = unpacked(archive, item)
+                yield f"{path}: {item.filename}", content, why
+                left -= len(content)
+                if left < 0:
+                    raise ValueError(f"more than {UNPACKED:,} bytes of pages")
+
+
+def unpacked(archive, item):
+    """(bytes of a member of an archive, why they are not to be read)."""
+    if re.search(r"^[/\\]|^\w:|(^|[/\\])\.\.([/\\]|$)", item.filename):
+        return b"", "its path leads out of the archive"
+    if item.external_attr >> 28 == 0o12 or item.compress_type not in (0, 8):  # stored, deflated
+        return b"", "is a link, or packed in a way that is not read"
+    try:
+        return archive.open(item).read(PAGE + 1), ""  # its size as noted may be wrong
+    except Exception as error:  # encrypted, damaged, overlapping ...
+        return b"", f"cannot be read: {error}"
+
+
+def examine_file(path):
+    """{name: examined page, or {"problem": words}, or {"foreign": words}} of one file; the file's hash."""
+    pages, seal = {}, ""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            raise ValueError("not a regular file")  # a pipe would never end
+        with open(path, "rb") as file:
+            data = file.read(FILE + 1)
+        seal = hashlib.sha256(data).hexdigest()
+        for name, content, why in pages_in(path, data):
+            try:
+                why = "is in it twice" if name in pages else why
+                pages[name] = {"problem": why} if why else examine(content)
+            except Unreadable as error:
+                ours = name == path or MARK.encode() in content
+                pages[name] = {"problem" if ours else "foreign": str(error)}
+        if not any(page.keys() - {"foreign"} for page in pages.values()):
+            pages[path] = {"problem": "holds no page of this project"}
+    except Exception as error:  # a damaged archive can fail anywhere: zlib, struct, zipfile ...
+        pages[path] = {"problem": f"cannot be read: {getattr(error, 'strerror', None) or error or 'too large'}"}
+    return pages, seal
+
+
+def compare_with_index(pages):
+    """Note on each page whether the indices of its own folder list another hash; what they list is not foreign."""
+    listed = {}
+    for name, page in pages.items():
+        folder = re.match(r"(?s)(?:.*(?:[/\\]|: ))?", name)[0]
+        for file, seal in page.get("run", {}).get("pages", {}).items():
+            listed.setdefault(folder + file, set()).add(seal)
+    for name in pages.keys() & listed.keys():
+        page = pages[name]
+        if "foreign" in page:
+            page["problem"] = page.pop("foreign") + "; the index lists one"
+        elif page.get("seal") not in listed[name] and "problem" not in page:
+            page["refuted"].append("REFUTED: this is not the page that the index lists, but another export")
+
+
+def compare_hand_ins(found):
+    """Note on each page which other files hold the same export of it, the same predictions or records."""
+    holders = {}
+    for path, (pages, _) in found.items():
+        for page in pages.values():
+            for trace in page.get("traces", ()):
+                holders.setdefault((page["run"]["notebook"], *trace), {})[path] = page
+    for (_, what, _), pages in sorted(holders.items()):
+        for path, page in pages.items():
+            page["same"].update((other, what) for other in pages if other != path)
+
+
+def spoilt(pages):
+    """Whether anything is not as exported."""
+    return any(page.get("problem") or page.get("changed") or page.get("refuted") for page in pages.values())
+
+
+def unseen(page):
+    """Whether a page was changed, and only where nobody reads."""
+    return bool(page["changed"]) and all(words.startswith(UNSEEN) for words in page["changed"])
+
+
+def verdict(name, page):
+    """The lines that are printed for one page."""
+    if "run" not in page:
+        return [f"{name}: {page['problem']}" if "problem" in page else f"{name}: left out, {page['foreign']}"]
+    run, changed = page["run"], [f"changed: {words}" for words in page["changed"]]
+    head = "CHANGED since export" if changed else "REFUTED" if page["refuted"] else "untouched since export"
+    head += ", in HTML comments alone" * unseen(page)
+    about = f"{run['status']}, {run['budget'] or 'no'} budget{', stand-in data' * run['standin']}"
+    words = changed[:20] + ["... and more"] * (len(changed) > 20) + page["refuted"]
+    words += [page["line"]] * bool(page["line"] and not page["refuted"]) + [
+        f"FLAG: same {what} as {o}" for o, what in sorted(page["same"])
+    ]
+    return [f"{name}: {head} ({about})", *(f"  {line}" for line in words)]
+
+
+def row(path, pages, seal):
+    """One hand-in as a dict of columns, from all its pages but the index."""
+    examined = [page for page in pages.values() if "run" in page]
+    runs = [page["run"] for page in examined if page["run"]["status"] != "index"]
+    there, listed = {run["notebook"] for run in runs}, {file[:-5] for page in examined for file in page["run"]["pages"]}
+    lacking = [f"task{n}" for n in range(1, TASKS + 1) if path not in pages and f"task{n}_" not in "+".join(there)]
+    lacking += sorted(name for name in listed - there if name[:5] not in lacking)
+    complete = {run["status"].replace(", no results", "") for run in runs} == {"complete"} and not lacking
+    last = ["", *(f"{page['accuracy']:.4f}" for page in examined if page["accuracy"] is not None)][-1]  # of task 5
+    standin = "yes" if any(run["standin"] for run in runs) else "no"
+    same = {}
+    for page in examined:
+        for hand_in in page["same"]:
+            same.setdefault(hand_in, []).append(page["run"]["notebook"] or "index")
+    notes = [verdict(name, page)[0] for name, page in pages.items() if "run" not in page]
+    several = {name: "+".join(sorted({run[name] for run in runs} - {""})) for name in ("author", "budget", "commit")}
+    cells = {
+        "file": path, "author": several["author"],
+        "complete": "yes" if complete and not any("problem" in page for page in pages.values()) else "no",
+        "missing": "+".join(lacking), "budget": several["budget"], "commit": several["commit"], "sha256": seal,
+        "stand_in": standin, "untouched": "no" if spoilt(pages) else "yes", "recomputed_accuracy": last,
+        "changed": "+".join(p["run"]["notebook"] + " (comments)" * unseen(p) for p in examined if p["changed"]),
+        "same_as": "; ".join(f"{other} ({what} of {'+'.join(names)})" for (other, what), names in sorted(same.items())),
+        "problem": "; ".join(notes + [words for page in examined for words in page["refuted"]]),
+    }  # fmt: skip
+    return {name: cell(text) for name, text in cells.items()}
+
+
+def cell(text):
+    """A text for a spreadsheet: on one line, and no formula where it begins as one does."""
+    return "'" * text.startswith(tuple("=+-@")) + plain(text)
+
+
+def main(argv=None):
+    """Check the files named on the command line; 0 if all are as exported, else 1."""
+    parser = argparse.ArgumentParser(prog="check", description=__doc__.split("\n")[0])
+    parser.add_argument("files", nargs="+", metavar="PAGE.html|HAND-IN.zip")
+    parser.add_argument("--csv", action="store_true", help="one line of comma-separated values for each file")
+    options = parser.parse_args(argv)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know a name's letters
+    found = {path: examine_file(path) for path in options.files}
+    compare_with_index({name: page for pages, _ in found.values() for name, page in pages.items()})
+    compare_hand_ins(found)
+    try:
+        if options.csv:
+            rows = [row(path, *examined) for path, examined in found.items()]
+            csv.writer(sys.stdout, lineterminator="\n").writerows([rows[0], *(each.values() for each in rows)])
+        else:
+            for name, page in (item for pages, _ in found.values() for item in pages.items()):
+                print("\n".join(map(plain, verdict(name, page))))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; what is still held goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(any(spoilt(pages) for pages, _ in found.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
