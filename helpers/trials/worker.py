@@ -29,8 +29,9 @@ def state_path(folder: Path, study: str, key: str, source: str) -> Path:
 
 
 def forget_states(folder: Path, study: str, key: str):
-    """Remove a trial's mid-trial states."""
-    for path in state_path(folder, study, key, "").parent.glob(f"{key}-*"):
+    """Remove a trial's mid-trial states, and the halves of them that a killed process left."""
+    states = state_path(folder, study, key, "").parent
+    for path in [*states.glob(f"{key}-*"), *states.glob(f".{key}-*")]:
         path.unlink(missing_ok=True)
 
 

@@ -16,6 +16,6 @@ def test_the_table_names_every_kind_that_the_tests_try():
         kind for path in HERE.glob("test_*.py") for kind in re.findall(r'mark\.fault\("(.*?)"\)', path.read_text())
     }
     assert tried == set(MENDED)
-    table = json.loads((base.CHECKOUT / "reports" / "published" / "faults.json").read_text(encoding="utf-8"))
+    table = json.loads((base.CHECKOUT / "reports" / "published" / "fault_counts.json").read_text(encoding="utf-8"))
     assert {kind: row["mended"] for kind, row in table.items()} == dict(sorted(MENDED.items()))
     assert all(row["survived"] == row["tried"] > 0 for row in table.values())
