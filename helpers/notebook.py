@@ -13,7 +13,8 @@ from helpers.page.page import METRICS, Page
 from helpers.page.parameters import read_namespace
 
 _outside = {}  # DEVICE and PRECISION as they were before `begin` set them: it may run again with others
-CourseworkError._render_traceback_ = lambda error: [f"CourseworkError: {error}"]  # IPython shows this line alone
+# IPython asks an exception for this before it draws the stack: what a person can mend ends in its one sentence.
+CourseworkError._render_traceback_ = lambda error: [f"CourseworkError: {error}"]
 REDUCED = ("epochs", "train_limit", "test_limit")  # parameters that say how short a shortened training is
 
 

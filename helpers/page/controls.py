@@ -72,7 +72,7 @@ def _widget(name: str, kind: str, value, note: str):
         "style": ROOM,
         "layout": {"width": "auto"},
     }
-    kind = re.sub(r"\[.*\]|\s*\|\s*None", "", kind)
+    kind = parameters.bare(kind)
     if words.startswith("one of ") and kind in ("str", "list"):
         options = words.removeprefix("one of ").split(", ")
         widget = ipywidgets.SelectMultiple if kind == "list" else ipywidgets.Dropdown

@@ -29,8 +29,6 @@ BUNDLE = "application/vnd.coursework.results+json"
 BANNER = "Stand-in data: no number here says anything about the real data set."
 METRICS = ("test_accuracy", "train_accuracy", "train_loss")
 SENTENCES = re.compile(r"(?:(?<=[.!?])|(?<=[.!?]\*\*)) (?=[^a-z ])")  # where one ends and the next begins
-# IPython asks an exception for this before it draws the stack: what a person can mend ends in its one sentence.
-CourseworkError._render_traceback_ = lambda self: [f"{type(self).__name__}: {self}"]
 
 
 class Page:

@@ -61,6 +61,11 @@ def refuse_unknown(names, known, where: str, what: str = "parameter") -> None:
         raise CourseworkError(f"{where}: unknown {what} {name[:80]}; {hint}valid: {', '.join(known)}")
 
 
+def bare(annotation: str) -> str:
+    """An annotation's type alone: list for list[str], float for float | None."""
+    return re.sub(r"\[.*\]|\s*\|\s*None", "", annotation)
+
+
 def check_value(name: str, kind: str, value, where: str):
     """`value` as the type named by its annotation and inside its bound; text is read as that type.
 
@@ -68,7 +73,7 @@ def check_value(name: str, kind: str, value, where: str):
     """
     given = f"{name}={value}"
     given = given if len(given) < 100 else f"{given[:80]} ..."
-    kind = re.sub(r"\[.*\]|\s*\|\s*None", "", kind)  # list[str] and float | None
+    kind = bare(kind)
     if isinstance(value, str) and kind != "str":
         with contextlib.suppress(*UNREADABLE):  # refused below as it was given
             value = ast.literal_eval(value.capitalize() if kind == "bool" else value)

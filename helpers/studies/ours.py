@@ -12,7 +12,7 @@ from helpers import base, data, networks
 from helpers.base import CourseworkError
 from helpers.training import optimisers
 from helpers.training.classifier import ClassifierConfig
-from helpers.trials import records
+from helpers.trials import kinds, records
 
 STUDY = "ours"  # where its records and checkpoints lie
 WIDTHS = ("patch_size", "width", "blocks", "token_hidden", "hidden", "dropout")
@@ -66,7 +66,7 @@ def found() -> ClassifierConfig:
     path = base.NOTEBOOKS / "search.json"
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))["config"]
-        return ClassifierConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        return kinds.restored(ClassifierConfig, fields)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         remedy = "take it from the repository, or let make publish write it"
         raise CourseworkError(f"{path}: no result of study G ({error}); {remedy}") from None

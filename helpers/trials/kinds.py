@@ -23,10 +23,15 @@ def remade(record: dict):
         module, function, config_class = KINDS[record["trial"]]
         loaded = importlib.import_module(module)
         function, config_class = getattr(loaded, function), getattr(loaded, config_class)
-        config = config_class(**{name: _tuples(value) for name, value in record["config"].items()})
+        config = restored(config_class, record["config"])
         return (function, config) if records.key(function, config) == record["key"] else None
     except Exception:  # whatever a config from a file brings about
         return None
+
+
+def restored(config_class, fields: dict):
+    """A config from its fields as JSON holds them: lists are tuples again. Raises what the class raises."""
+    return config_class(**{name: _tuples(value) for name, value in fields.items()})
 
 
 def _tuples(value):

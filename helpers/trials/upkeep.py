@@ -70,7 +70,8 @@ def verify() -> int:
     """
     entries = {record["key"]: record for _, record, _ in reversed(everything()) if finished(record)}  # committed first
     counts = defaultdict(Counter)
-    able = {key: made for key, record in _with_data(entries).items() if (made := kinds.remade(record))}
+    _obtain_data(entries.values())
+    able = {key: made for key, record in entries.items() if (made := kinds.remade(record))}
     for key, record in entries.items():
         counts[record["trial"]]["cannot be asked for"] += key not in able
     for key, measured in _measure({key: (entries[key], *made) for key, made in able.items()}):
@@ -95,7 +96,8 @@ def adopt() -> str:
     for path, record, source in everything():
         if finished(record) and source not in ("", record["source"]):
             copies[record["key"]].append((path, record))
-    asked = _with_data({key: found[0][1] for key, found in copies.items()})
+    asked = {key: found[0][1] for key, found in copies.items()}
+    _obtain_data(asked.values())
     able = {key: (record, *made) for key, record in asked.items() if (made := kinds.remade(record))}
     counts = Counter({"cannot be asked for": len(copies) - len(able)})
     for key, measured in _measure(able):
@@ -107,12 +109,11 @@ def adopt() -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no record is stale"
 
 
-def _with_data(entries: dict) -> dict:
-    """The records `entries` as they are, once the data sets that their configs name lie decoded in the cache."""
+def _obtain_data(asked) -> None:
+    """Bring the data sets that the configs of these records name into the cache, where `kinds.remade` looks."""
     for name in sources.RECIPES:
-        if any(record["config"].get("dataset") == name for record in entries.values()):
+        if any(record["config"].get("dataset") == name for record in asked):
             sources.obtain(name)
-    return entries
 
 
 def _write_source(path, record, made, agreement, measured):
