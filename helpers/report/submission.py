@@ -24,7 +24,7 @@ def write_submission(folder: Path) -> Path:
         raise CourseworkError(f"{folder} has no index.html; run `make report BUDGET={folder.name}` first")
     files = {f"report/{path.name}": path for kind in ("*.html", "*.json", "check.py") for path in folder.glob(kind)}
     files["marking-sheet.html"] = sheet.write_marking_sheet(folder)
-    for kind in ("*.ipynb", "*.yaml", "*.csv"):
+    for kind in ("*.ipynb", "*.yaml", "*.csv", "*.json"):
         files |= {f"notebooks/{path.name}": path for path in base.NOTEBOOKS.glob(kind)}
     for place, patterns in CODE.items():
         found = [path for pattern in patterns for path in (base.CHECKOUT / place).glob(pattern) if path.is_file()]
