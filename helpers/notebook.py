@@ -73,6 +73,20 @@ class Notebook(Page):
             self.publish_rows(frame, metrics, prefix=prefix)
         return frame
 
+    def spot_check(self, function, rows, *, study, seeds=(0,)) -> None:
+        """Train short rows again that have committed records, and show how the outcomes agree (`trials.spot_check`)."""
+        from helpers import trials
+
+        frame = trials.spot_check(function, rows, study=study, seeds=seeds)
+        if frame.empty:
+            self.say("No record of these short trainings is committed, so none was trained again.")
+            return
+        where = frame["comparable"].map({True: "the same processor and code", False: "another processor or code"})
+        names = {"published": "accuracy committed", "again": "accuracy here"}
+        shown = frame.assign(training=frame["row"], outcome=frame["agreement"].replace("equal", "equal bits"), on=where)
+        shown = shown.rename(columns=names)[["training", *names.values(), "difference", "outcome", "on"]]
+        self.table(shown, "Trained again in front of the reader, against the committed records.", of="accuracy")
+
     def tell_failures(self, frame) -> None:
         """Show which trainings failed, and why; nothing where none did."""
         failed = frame[frame["status"] == "failed"]
@@ -106,8 +120,9 @@ class Notebook(Page):
         }
 
     def tell_cost(self, *frames) -> None:
-        """Say how many trials the page stands on and what they cost; each counts once."""
+        """Say how many trainings the page stands on and what they cost; each counts once."""
         seconds = {key: value for frame in frames for key, value in zip(frame["key"], frame["seconds"])}
         self.publish("cost.trials", len(seconds))
         self.publish("cost.hours", sum(seconds.values()) / 3600, unit="h")
-        self.say("This page stands on {cost.trials} trials, {cost.hours} of training on one core.")
+        text = "Trainings that this page stands on: {cost.trials}, together {cost.hours} on one core. "
+        self.say(text + "Those that have a record are recalled, the others were trained as the page was made.")

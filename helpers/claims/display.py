@@ -1,17 +1,19 @@
 """The ledger as the summary shows it: one table with filters that need no script, a folded trail in every row."""
 
 import html
+import itertools
 import re
 
 import pandas as pd
 
+from helpers import base
 from helpers.claims import evidence
 from helpers.claims.ledger import as_printed, with_interval
 from helpers.claims.trail import trail
 from helpers.page import markup
 
 LOOK = """.filters fieldset { border: 0; padding: 0; margin: .3rem 0; } .filters legend { float: left; width: 5rem; }
-.filters label { display: inline-block; margin-right: 1rem; min-height: 24px; }"""
+.filters label { display: inline-block; margin-right: 1rem; min-height: 24px; } .no-claim { display: none; }"""
 
 
 NOTED = ("assumed: ", "does not establish: ", "innocent cause of a difference: ")  # begin what many trails repeat
@@ -20,8 +22,8 @@ NOTED = ("assumed: ", "does not establish: ", "innocent cause of a difference: "
 def show(frame: pd.DataFrame, claims: list, results: dict) -> None:
     """Show the ledger: the filters, then the table, whose reasons unfold into trails.
 
-    A row's id is report--verdict--claim; the filters are style sheet rules on it, so that neither the page nor
-    JupyterLab needs a script. A link to #A--reproduced--A1.best leads to that row.
+    A row has its report and its verdict as classes; the filters are style sheet rules on them, so that neither the page
+    nor JupyterLab needs a script. A link to #claim-A1.best leads to that row.
     """
     from IPython.display import HTML, Markdown, display
 
@@ -44,22 +46,27 @@ def _slug(text: str) -> str:
 def _filters(frame: pd.DataFrame) -> str:
     """Radio buttons for report and verdict, and the rules that hide the rows they leave out; no blank line inside."""
     rules, fields = [LOOK], []
-    for name, place in (("report", "^"), ("verdict", "*")):
+    for name in ("report", "verdict"):
         labels = [f'<label><input type="radio" name="{name}" id="{name}-all" checked> all</label>']
         for value, count in frame[name].value_counts(sort=False).items():
-            mark = f"{_slug(value)}--" if name == "report" else f"--{_slug(value)}--"
             choice = f"{name}-{_slug(value)}"
-            rules.append(f'body:has(#{choice}:checked) tr[id*="--"]:not([id{place}="{mark}"]) {{ display: none; }}')
+            rules.append(f"body:has(#{choice}:checked) tr.claim:not(.{choice}) {{ display: none; }}")
             words = f"{html.escape(value)} ({count})"
             labels.append(f'<label><input type="radio" name="{name}" id="{choice}"> {words}</label>')
         fields.append(f"<fieldset><legend>{name.capitalize()}</legend>{''.join(labels)}</fieldset>")
-    return f'<div class="filters">{"".join(fields)}<style>{chr(10).join(rules)}</style></div>'
+    there = set(zip(frame["report"], frame["verdict"]))
+    for report, verdict in itertools.product(frame["report"].unique(), frame["verdict"].unique()):
+        if (report, verdict) not in there:
+            both = f":has(#report-{_slug(report)}:checked):has(#verdict-{_slug(verdict)}:checked)"
+            rules.append(f"body{both} .no-claim {{ display: block; }}")
+    empty = '<p class="no-claim">No claim of this report has this verdict.</p>'
+    return f'<div class="filters">{"".join(fields)}{empty}<style>{chr(10).join(rules)}</style></div>'
 
 
 def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
     """One claim as a table row; the trail's first two lines only repeat it. What many rows say is a note, by number."""
     words = {name: html.escape(str(value)) for name, value in line.items()}
-    named = "--".join(_slug(line[name]) for name in ("report", "verdict")) + f"--{line['claim']}"
+    classes = " ".join(["claim", *(f"{name}-{_slug(line[name])}" for name in ("report", "verdict"))])
     steps = [f"readings: {line['readings']}"] * bool(line["readings"]) + [step.strip() for step in steps[2:]]
     numbers = [notes.setdefault(step, len(notes) + 1) for step in steps if step.startswith(NOTED)]
     steps = "".join(f"<li>{html.escape(step)}</li>" for step in steps if not step.startswith(NOTED))
@@ -68,8 +75,18 @@ def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
     verdict = f"<b>{words['verdict']}</b> {words['joined']}".rstrip()
     verdict += f"<details><summary>{words['reason'] or 'trail'}</summary><ul>{steps}</ul></details>"
     cells = "".join(f"<td>{cell}</td>" for cell in (html.escape(as_printed(line["printed"])), _ours(line), verdict))
-    head = f'<th scope="row"><b>{words["claim"]}</b><br>{words["statement"]}</th>'
-    return f'<tr id="{html.escape(named)}">{head}{cells}</tr>'
+    head = f'<th scope="row">{words["statement"]}<br>{_source(line, words["claim"])}</th>'
+    return f'<tr id="claim-{words["claim"]}" class="{classes}">{head}{cells}</tr>'
+
+
+def _source(line: dict, words: str) -> str:
+    """The claim's id, which leads to the page that answers it."""
+    page = next((path.stem for path in base.NOTEBOOKS.glob(f"{line['home']}_*.ipynb")), "")
+    return (
+        f'<small><a href="{page}.html">{in_words(line["home"])}</a>, {words}</small>'
+        if page
+        else f"<small>{words}</small>"
+    )
 
 
 def _notes_listed(notes: dict[str, int]) -> str:
@@ -103,4 +120,4 @@ def _ours(line: dict) -> str:
     words = html.escape(with_interval(line))
     words += f"<br>n = {line['n']}" if line["n"] else ""
     words += f", {100 * line['share']:.2g} % trained" if line["share"] < 1 else ""
-    return words + (f"; sees {line['resolution']:.2g}" if pd.notna(line["resolution"]) else "")
+    return words + (f"; would see {line['resolution']:.2g}" if pd.notna(line["resolution"]) else "")

@@ -175,8 +175,6 @@ def judge_epoch(claim, sample: Sample) -> Verdict:
 def judge_count(claim, sample: Sample) -> Verdict:
     """An exact number, a count or a setting: equal to the printed one, to its digits, or not."""
     low, high, half = printed(claim.value)
-    if sample.share < 1:
-        return inconclusive(shortened(sample))
     equal = [value is not None and low - half <= value <= high + half for value in sample.values]
     return _found(equal, sample, f"equal in {sum(equal)} of {len(equal)}")
 
@@ -201,12 +199,12 @@ def judge_seen(claim, sample: Sample) -> Verdict:
 def _found(seen: list[bool], sample: Sample, reason: str) -> Verdict:
     if not seen:
         return inconclusive("no training tells")
+    if sample.share < 1:
+        return inconclusive(f"{reason}; {shortened(sample)}")
     if 2 * sum(seen) >= len(seen):
         return Verdict(verdict="reproduced", reason=reason)
     if sample.fact:
         return Verdict(verdict="not reproduced", reason=reason)
-    if sample.share < 1:
-        return inconclusive(f"{reason}; {shortened(sample)}")
     p = float(stats.binomtest(sum(seen), len(seen), 0.5, alternative="less").pvalue)
     return Verdict(verdict="not reproduced" if p <= LEVEL else "inconclusive", reason=reason, p=p)
 
@@ -216,7 +214,8 @@ def judge_time(claim, sample: Sample) -> Verdict:
     share = sample.share if sample.key.endswith("seconds") else 1
     ours = statistics.fmean(sample.finite()) if sample.finite() else math.nan
     ratio = ours / share / statistics.fmean(printed(claim.value)[:2])
-    return Verdict(verdict="not comparable", reason=f"another machine; ours : printed = {ratio:.3g}")
+    told = "; not measured" if math.isnan(ratio) else f"; ours : printed = {ratio:.3g}"
+    return Verdict(verdict="not comparable", reason=f"another machine{told}")
 
 
 JUDGES = {

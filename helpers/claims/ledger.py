@@ -103,18 +103,22 @@ def page_ledger(report: str, results: dict, basis: pool.Basis | None = None) -> 
 
 
 def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:
-    """A report's claims that a page's own results (page.published) answer: claim, statement, verdict, printed ..."""
-    columns = ["claim", "statement", "verdict", "printed", "ours", "n", "trained", "resolution"]
+    """A report's claims that a page's own trainings answer: claim, statement, verdict, printed, ours, n, share ...
+
+    verdict: with what each reading gives, where they part. smallest difference seen: what would have been refuted in
+    nine cases of ten.
+    """
+    columns = ["claim", "statement", "verdict", "printed", "ours", "n", "share", "smallest difference seen"]
     frame = page_ledger(report, results, basis)
     if frame.empty:
         return pd.DataFrame(columns=columns)
     frame = frame[(frame["verdict"] != NOT_RUN) & (frame["kind"] != "arithmetic") & (frame["n"] > 0)]
+    seen = [markup.number(value, ".2g") if pd.notna(value) else "" for value in frame["resolution"]]
     return frame.assign(
-        verdict=(frame["verdict"] + " " + frame["joined"]).str.strip(),
+        verdict=[line["readings"] if line["joined"] else line["verdict"] for line in frame.to_dict("records")],
         printed=frame["printed"].map(as_printed),
         ours=[with_interval(line) for line in frame.to_dict("records")],
-        trained=[f"{100 * share:.3g} %" for share in frame["share"]],
-        resolution=[markup.number(value, ".2g") if pd.notna(value) else "" for value in frame["resolution"]],
+        **{"smallest difference seen": seen},
     )[columns].reset_index(drop=True)
 
 
@@ -124,8 +128,13 @@ def as_printed(text: str) -> str:
 
 
 def with_interval(line: dict) -> str:
-    """Our value of a judged claim, with its interval's half width where it has one."""
-    return line["measured"] + (f" ± {line['half_width']:.2g}" if pd.notna(line["half_width"]) else "")
+    """Our value of a judged claim in the unit of the printed one, with its interval's half width where it has one."""
+    half = line["half_width"] if pd.notna(line["half_width"]) else None
+    if line["kind"] == "number" and line["printed"].endswith("%") and line["value"] is not None:
+        return f"{100 * line['value']:.2f}" + (f" ± {100 * half:.2g}" if half else "") + " %"
+    if line["kind"] == "order" and half and pd.notna(line["gap"]):
+        return f"{line['measured']}; difference {line['gap']:.2g} ± {half:.2g}"
+    return line["measured"] + (f" ± {half:.2g}" if half else "")
 
 
 def innocent_causes(report: str, results: dict) -> pd.DataFrame:
@@ -147,19 +156,26 @@ def tell_result(page, report: str, *sentences: str) -> pd.DataFrame:
     """
     frame = page_ledger(report, page.published)
     totals = count(frame)
-    for name in ("claims", "reproduced", "exceeded", "not_reproduced", "inconclusive", "consistent", "inconsistent"):
+    for name in ("claims", *(name.replace(" ", "_") for name in VERDICTS)):
         page.publish(f"verdicts.{name}", totals[name])
     page.publish("verdicts.expected_false", totals["expected_false"])
     named = {text: markup.named_results(text, page.published) for text in sentences}
     whole = [text for text, keys in named.items() if all(page.published[key]["share"] == 1 for key in keys)]
-    counted = (
-        "Of {verdicts.claims} claims, {verdicts.reproduced} are reproduced, {verdicts.not_reproduced} are not "
-        "({verdicts.expected_false:.1f} expected by chance), {verdicts.inconclusive} stay open; of the printed values "
-        "{verdicts.inconsistent} contradict each other."
-    )
-    left_out = "What shortened trainings found stands further down, not here."
-    page.say(" ".join(["**Found.**", *whole, counted, *[left_out] * (len(whole) < len(sentences))]))
+    page.say(" ".join(["**Found.**", *whole, _counted(totals)]))
     return frame
+
+
+def _counted(totals: dict) -> str:
+    """The counts of a page as a sentence of `page.say`; verdicts that no claim has are left out."""
+    words = {"reproduced": "are reproduced", "exceeded": "are exceeded", "not_reproduced": "are not reproduced"}
+    words |= {"inconclusive": "stay inconclusive", "not_comparable": "cannot be compared", "not_run": "were not run"}
+    parts = [f"{{verdicts.{name}}} {text}" for name, text in words.items() if totals[name]]
+    if totals["consistent"] + totals["inconsistent"]:
+        parts.append("{verdicts.consistent} agree with another printed value, {verdicts.inconsistent} contradict one")
+    text = "Of {verdicts.claims} claims " + ", ".join(parts) + "."
+    if totals["not_reproduced"]:
+        text += " Were all of them true, chance alone would refute {verdicts.expected_false:.1f}."
+    return text
 
 
 def log_odds(ids: list[str], results: dict, basis: pool.Basis | None = None) -> float | None:

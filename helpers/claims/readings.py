@@ -85,6 +85,7 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         "joined": joined,
         "reason": chosen.reason + _printed_gap(claim, chosen, text, values or {}),
         "half_width": chosen.half_width,
+        "gap": chosen.gap,
         "resolution": chosen.resolution,
         "p": chosen.p,
         "answered": not missing,
@@ -104,7 +105,9 @@ def _measured(claim, text: str, results: dict, first: list) -> str:
         seen = evidence.sample(text, results).flags()
         return f"seen in {sum(seen)} of {len(seen)}"
     keys = [key for key in claim.needs(text) if key in results] if text else []
-    return " and ".join(markup.number(results[key]["value"], name=key) for key in keys)
+    shares = [results[key]["share"] for key in keys]
+    short = ["†" * (share < max(shares)) for share in shares]  # beside one that was trained more
+    return " and ".join(markup.number(results[key]["value"], name=key) + mark for key, mark in zip(keys, short))
 
 
 def _printed_gap(claim, chosen: Verdict, text: str | None, values: dict) -> str:

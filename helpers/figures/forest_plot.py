@@ -37,7 +37,8 @@ def forest(lines: pd.DataFrame, *, title="", xlabel="test accuracy") -> Drawing:
     axis.set(xlabel=xlabel, ylim=(len(lines) - 0.5, -0.75), yticks=[])
     axis.margins(x=0.08)
     axis.plot([], [], "D", color="black", markersize=4.5, label="printed")
-    axis.plot([], [], "o-", color="#666666", label="ours, 95 % of new runs")
+    bars = np.isfinite(lines["half_width"]).any()
+    axis.plot([], [], "o-" if bars else "o", color="#666666", label="ours, 95 % of new runs" if bars else "ours")
     grey = [Patch(color=SHORT, label="shortened trainings")] if whole < len(lines) else []
     put_legend(figure, axis.get_legend_handles_labels()[0] + grey)
     return Drawing(figure, _alt(lines), lines)
@@ -62,7 +63,8 @@ def _alt(lines: pd.DataFrame) -> str:
     each = "; ".join(
         f"{line.label}: printed {line.low:.4g}"
         + (f" to {line.high:.4g}" if line.high > line.low else "")
-        + (f", ours {line.mean:.4g} ± {line.half_width:.2g}" if np.isfinite(line.mean) else ", ours none")
+        + (f", ours {line.mean:.4g}" if np.isfinite(line.mean) else ", ours none")
+        + (f" ± {line.half_width:.2g}" if np.isfinite(line.half_width) else "")
         + f", {line.verdict}"
         for line in lines.itertuples()
     )

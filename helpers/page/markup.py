@@ -15,6 +15,15 @@ def named_results(text: str, results: dict) -> list[str]:
     return [key if key in results else re.sub(r"\.(std|n|sum|value|unit)$", "", key) for key in named]
 
 
+class Link(str):
+    """A cell's words that lead to another place: Link("rate 0.1", "summary.html#claim-A1.best")."""
+
+    def __new__(cls, words: str, target: str):
+        link = super().__new__(cls, words)
+        link.target = target
+        return link
+
+
 def is_missing(value) -> bool:
     """Whether a cell holds nothing: None, nan, pandas' NA and NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -88,8 +97,9 @@ def _row(cells, numeric: list[bool], names, *, header: bool = False) -> str:
         style = "" if is_number else ' style="text-align:left"'
         plain = header or not (is_number or is_missing(cell) or type(cell).__name__ in ("bool", "bool_"))
         text = str(cell) if plain else number(cell, name=names[i])
-        text = text.replace("_", " ") if header else text  # words, not names
-        markup += f"<{tag}{scope}{style}>{html.escape(text)}</{tag}>"
+        text = html.escape(text.replace("_", " ") if header else text)  # words, not names
+        text = f'<a href="{html.escape(cell.target)}">{text}</a>' if isinstance(cell, Link) else text
+        markup += f"<{tag}{scope}{style}>{text}</{tag}>"
     return f"<tr>{markup}</tr>"
 
 

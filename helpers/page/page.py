@@ -250,6 +250,7 @@ class Page:
             "parameters": self.parameters,
             "changed": self.changed,
             "results": self.published,
+            "titles": {name: str(words) for name, words in getattr(self, "titles", {}).items()},
             "data": self._data,
             "started": self._started,
             "seconds": time.time() - self._started,

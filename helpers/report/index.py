@@ -76,7 +76,7 @@ def _line(page, rubric):
         "status": run.get("status") or "not known",
         "good": run.get("status") in COMPLETE,
         "took": duration(run.get("duration_s")),
-        "evidence": evidence(page["results"], patterns),
+        "evidence": evidence(page["results"], patterns, titles=page.get("titles")),
     }
 
 

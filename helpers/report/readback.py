@@ -8,6 +8,7 @@ import jinja2
 from helpers.base import CourseworkError
 from helpers.page.markup import number
 from helpers.report import check, sealed
+from helpers.report.export.facts import named
 
 TEMPLATES = Path(__file__).parent / "export" / "template"
 EVIDENCE = 4  # results shown of a page
@@ -30,7 +31,8 @@ def read_pages(source: Path) -> dict[str, dict]:
             continue
         if run.get("status") != "index":
             results = bundle.get("results") or {}
-            page = {"name": name, "run": run, "results": results, "text": text, "examined": examined}
+            titles = bundle["titles"] if isinstance(bundle.get("titles"), dict) else {}
+            page = {"name": name, "run": run, "results": results, "titles": titles, "text": text, "examined": examined}
             pages.setdefault(name, page)
     return pages
 
@@ -55,16 +57,18 @@ def render(template: str, **content) -> str:
     return jinja2.Environment(loader=loader, trim_blocks=True).get_template(template).render(**content)
 
 
-def evidence(results: dict, patterns=HEADLINES, otherwise: bool = True) -> list[tuple[str, str]]:
-    """(name, value in words) of the results that match `patterns`, in their order; none: the first few, if `otherwise`.
+def evidence(results: dict, patterns=HEADLINES, otherwise: bool = True, titles=None) -> list[tuple[str, str]]:
+    """(name, value) in words of the results that match `patterns`, in their order; none: the first few, if `otherwise`.
 
-    Where trainings were shortened the words say to how much.
+    titles: rows in words. Where trainings were shortened the words say to how much.
     """
     keys = dict.fromkeys(key for pattern in patterns for key in fnmatch.filter(sorted(results), pattern))
-    shown = {key: results[key] for key in list(keys or (sorted(results) if otherwise else []))[:EVIDENCE]}
+    keys = list(keys or (sorted(results) if otherwise else []))
+    keys = [key for key in keys if results[key].get("share", 1) == 1] or keys  # trained in full, where there are such
+    shown = {key: results[key] for key in keys[:EVIDENCE]}
     shares = {key: result.get("share", 1) for key, result in shown.items()}
     short = {key: f", {100 * share:.2g} % of the training" if share < 1 else "" for key, share in shares.items()}
-    return [(key, in_words(result, key) + short[key]) for key, result in shown.items()]
+    return [(named(key, titles or {}), in_words(result, key) + short[key]) for key, result in shown.items()]
 
 
 def in_words(result: dict, key: str) -> str:

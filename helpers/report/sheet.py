@@ -87,8 +87,7 @@ def _task(task: dict, page: dict | None) -> dict:
 def _results(page: dict | None, patterns: list[str]) -> list[tuple[str, str]]:
     """(name in words, value in words) of the page's results that match; a damaged one says so."""
     try:
-        found = evidence(page["results"], patterns, otherwise=False) if page and patterns else []
-        return [(key.replace("_", " ").replace(".", ", "), words) for key, words in found]
+        return evidence(page["results"], patterns, otherwise=False) if page and patterns else []
     except sealed.DAMAGED:
         return [("results", "damaged")]
 

@@ -1,20 +1,24 @@
-"""Our own model, defined once for task 4, which trains it, and task 5, which reads the test set with it."""
+"""Our own model, defined once for task 4, which trains it, and task 5, which reads the test set with it.
+
+Study G chooses it twice: for short schedules, and for schedules of LONG epochs and more, where a network that learns
+everything by heart needs more restraint.
+"""
 
 import inspect
 import json
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import torch
 
-from helpers import base, data, networks
+from helpers import base
 from helpers.base import CourseworkError
+from helpers.studies.reading import STUDY  # noqa: F401 - notebooks name it by this module
 from helpers.training import optimisers
 from helpers.training.classifier import ClassifierConfig
-from helpers.trials import kinds, records
+from helpers.trials import kinds
 
-STUDY = "ours"  # where its records and checkpoints lie
+LONG = 30  # epochs
 WIDTHS = ("patch_size", "width", "blocks", "token_hidden", "hidden", "dropout")
 SETTINGS = ("epochs", "batch_size", "optimiser", "lr", "weight_decay", "augment")
 NOT_USED = {"drop_path": 0.0, "whitened": False}  # unless the search has found them
@@ -58,14 +62,14 @@ PROGRAM = ("maximize", "foreach", "capturable", "differentiable", "fused", "deco
 PROGRAM += ("total_steps", "epochs", "steps_per_epoch", "last_epoch")
 
 
-def found() -> ClassifierConfig:
-    """The training that the search of study G chose, as `make publish` left it in notebooks/search.json.
+def found(epochs: int = 1) -> ClassifierConfig:
+    """The training that study G chose for a schedule of so many epochs, as `make publish` left it in search.json.
 
     Raises CourseworkError where the file is absent or damaged.
     """
     path = base.NOTEBOOKS / "search.json"
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))["config"]
+        fields = json.loads(path.read_text(encoding="utf-8"))["long" if epochs >= LONG else "config"]
         return kinds.restored(ClassifierConfig, fields)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         remedy = "take it from the repository, or let make publish write it"
@@ -77,7 +81,7 @@ def our_model(page, dataset) -> ClassifierConfig:
 
     What is None on the page is as the search found it; page.network may name a report's network in place of ours.
     """
-    chosen = found()
+    chosen = found(page.epochs)
     given = {name: value for name in SETTINGS if (value := getattr(page, name)) is not None}
     sizes = {name: value for name in WIDTHS if (value := getattr(page, name)) is not None}
     model, options = PRINTED.get(page.network, (chosen.model, chosen.options))
@@ -85,7 +89,8 @@ def our_model(page, dataset) -> ClassifierConfig:
         given["augment"] = tuple(given["augment"])
     if given.get("optimiser", chosen.optimiser) != chosen.optimiser:
         given["momentum"] = 0.95 if given["optimiser"] == "muon" else 0.0
-    held = {"dataset": dataset.name, "keep": "best", "checkpoint": True, "threads": 2, "seed": page.seed}
+    held = {"dataset": dataset.name, "keep": "best", "checkpoint": True, "seed": page.seed}
+    held["threads"] = 2 if page.seeds == 1 else 1  # several seeds train side by side
     return replace(chosen, model=model, options=options | sizes, train_limit=page.train_limit, **held, **given)
 
 
@@ -120,21 +125,3 @@ def _in_words(value) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return "none" if value in (None, "") else str(value).replace("_", " ")
-
-
-def probabilities(config: ClassifierConfig, key: str, limit: int | None = None) -> np.ndarray:
-    """Softmax output (N, classes), float32, of the trial `key`'s checkpoint on the first `limit` test images, or all.
-
-    In float32 on the processor, so that every machine reads the same weights alike. Raises CourseworkError where the
-    checkpoint is absent or damaged.
-    """
-    dataset = data.load(config.dataset)
-    shape, classes = dataset.input_shape, len(dataset.classes)
-    model = networks.build(config.model, config.options, input_shape=shape, classes=classes)
-    model.load_state_dict(torch.load(records.checkpoint_path(STUDY, key), weights_only=True))
-    test = data.resident_parts(config, dataset, torch.device("cpu"), model.patch_size)["test"]
-    size = min(limit or len(test), len(test))
-    model.eval()
-    with torch.inference_mode():
-        parts = [model(test.batch(slice(start, min(start + 500, size)))[0]) for start in range(0, size, 500)]
-    return torch.cat(parts).softmax(1).numpy()

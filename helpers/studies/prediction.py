@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers import data, networks
+from helpers import data
 from helpers.base import CourseworkError
-from helpers.studies.ours import STUDY
+from helpers.studies.reading import STUDY, trained_network
 from helpers.trials import kinds, live, records, study
 
 MARGIN = 2  # pixels that Fashion-MNIST leaves around a garment, of 28
@@ -28,11 +28,9 @@ def predict(picture: str | Path, key: str = "") -> pd.DataFrame:
     _, config = kinds.remade(record)
     dataset = data.load(config.dataset)
     pixels = as_dataset(_pixels(picture), dataset.input_shape)
-    model = networks.build(config.model, config.options, input_shape=dataset.input_shape, classes=len(dataset.classes))
-    model.load_state_dict(torch.load(records.checkpoint_path(STUDY, record["key"]), weights_only=True))
+    model = trained_network(config, record["key"])
     given = replace(dataset, test_images=pixels[None].copy(), test_labels=np.zeros(1, np.uint8))
     part = data.resident_parts(config, given, torch.device("cpu"), getattr(model, "patch_size", None))["test"]
-    model.eval()
     with torch.inference_mode():
         probabilities = model(part.batch(slice(0, 1))[0]).softmax(1)[0].tolist()
     _show(pixels)

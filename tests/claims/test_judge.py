@@ -47,9 +47,10 @@ def test_shortened_trainings_decide_nothing(share, kind, evidence, value):
     assert found["verdict"] == "inconclusive" and "trained to" in found["reason"] and found["share"] == share
 
 
-def test_a_sighting_in_a_shortened_training_stands():
-    entry = claim("statement", "study_a.a1.falls")
-    assert verdict(entry, {"study_a.a1.falls": result(1, 1, 0, share=0.5)}) == "reproduced"
+@pytest.mark.parametrize("kind", ["statement", "diverges"])
+def test_a_sighting_in_a_shortened_training_decides_nothing_either(kind):
+    entry = claim(kind, "study_a.a1.diverged", value="nan" if kind == "diverges" else "")
+    assert verdict(entry, {"study_a.a1.diverged": result(1, 1, 0, share=0.5)}) == "inconclusive"
 
 
 @pytest.mark.parametrize("values", [[0.80], [0.80, 0.801]])
@@ -167,7 +168,7 @@ def test_a_flag_does_not_stand_beside_a_printed_accuracy():
 
 def test_27_of_27_fits_that_end_at_nan_are_reproduced():
     key = "study_d.grid_printed.diverged"
-    results = {key: result(*[1.0] * 27, seeds=None, share=0.001)}
+    results = {key: result(*[1.0] * 27, seeds=None)}
     assert verdict(claim("diverges", key, value="nan"), results) == "reproduced"
 
 

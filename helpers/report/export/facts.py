@@ -74,7 +74,7 @@ def banners(state: dict, bundle: dict) -> list[str]:
             "Smoke budget: the shortest trainings that test the machinery. No number here is a result to quote."
         )
     elif short:
-        count, total, what = len(short), len(shares), "published results come from"
+        count, total, what = len(short), len(shares), "results come from"
         if "claims.shortened" in bundle["results"]:  # a page that counts claims says it of them, in one number
             counts = (bundle["results"][f"claims.{name}"]["value"] for name in ("shortened", "claims"))
             count, total = map(number, counts)
@@ -86,8 +86,16 @@ def banners(state: dict, bundle: dict) -> list[str]:
     return lines
 
 
+def named(key: str, titles: dict[str, str]) -> str:
+    """A result's key in words: its row by the title that the page gives it, then what is measured."""
+    row, _, quantity = key.rpartition(".")
+    words = [str(titles.get(row, row.replace(".", ", "))), quantity] if row else [quantity]
+    return ", ".join(words).replace("_", " ")
+
+
 def result_rows(bundle: dict):
-    """The rows of the table of results: dicts of key, value (with ± its deviation and its unit), n and note."""
+    """The rows of the table of results: dicts of key, words, value (with ± its deviation and its unit), n and note."""
+    titles = bundle.get("titles") or {}
     for key, result in sorted(bundle.get("results", {}).items()):
         diverged = (result.get("statuses") or []).count("diverged")
         share = result.get("share", 1.0)
@@ -96,7 +104,8 @@ def result_rows(bundle: dict):
         notes += [_share(share)] * (share is not None and share < 1)
         notes += [f"{diverged} of {len(result['statuses'])} diverged"] * bool(diverged)
         value = number(result["value"], std=result.get("std"), name=key, unit=result.get("unit") or "")
-        yield {"key": key, "value": value, "n": result.get("n", 1), "note": ", ".join(notes)}
+        words = named(key, titles)
+        yield {"key": key, "words": words, "value": value, "n": result.get("n", 1), "note": ", ".join(notes)}
 
 
 def _share(share):
@@ -118,7 +127,7 @@ def provenance_rows(state: dict):
 # Names of provenance, said plainly.
 PLAIN = {
     "dirty": "changed files", "standin": "stand-in", "helpers": "helpers, hash", "lock": "lock file, hash",
-    "notebook": "notebook, hash",
+    "notebook": "notebook, hash", "seeds": "seeds that were used",
 }  # fmt: skip
 
 
