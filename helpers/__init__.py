@@ -16,8 +16,8 @@ HOMES = {
     "page": "panel",
     "training": "ClassifierConfig fit train_classifier",
     "trials": "recall run run_study spot_check",
-    "studies": "at_epoch cut_on_plateau derive mean_between grid numpy_net ours predict reading reference regression "
-    "search",
+    "studies": "at_epoch cut_on_plateau derive mean_between grid numpy_net ours predict reference regression search "
+    "test_set",
     "claims": "ledger",
     # The names of the course's my_utils, last: they would win over ours.
     "course": " ".join(course.__all__),

@@ -17,7 +17,7 @@ def visible(html: str) -> BeautifulSoup:
     for heading in main.select("#published-results, #provenance"):
         for rest in [*heading.find_next_siblings(), heading]:
             rest.decompose()
-    for part in main.select('pre, code, script, style, math, .code, tr[id*="--"] details'):
+    for part in main.select("pre, code, script, style, math, .code, tr.claim details"):
         part.decompose()
     return main
 

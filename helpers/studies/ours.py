@@ -13,7 +13,7 @@ import torch
 
 from helpers import base
 from helpers.base import CourseworkError
-from helpers.studies.reading import STUDY  # noqa: F401 - notebooks name it by this module
+from helpers.studies.test_set import STUDY  # noqa: F401 - notebooks name it by this module
 from helpers.training import optimisers
 from helpers.training.classifier import ClassifierConfig
 from helpers.trials import kinds

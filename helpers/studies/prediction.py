@@ -10,7 +10,7 @@ import torch
 
 from helpers import data
 from helpers.base import CourseworkError
-from helpers.studies.reading import STUDY, trained_network
+from helpers.studies.test_set import STUDY, trained_network
 from helpers.trials import kinds, live, records, study
 
 MARGIN = 2  # pixels that Fashion-MNIST leaves around a garment, of 28

@@ -82,14 +82,38 @@ def _report(asked, alive, values, epochs: int, last: bool) -> list:
     return going_on
 
 
-def save(asked: optuna.Study, config, path) -> None:
-    """Write the chosen config with how it was found to `path` (JSON), for `ours` to take up.
+def settings(asked: optuna.Study, best: int) -> pd.DataFrame:
+    """What the search could choose, a line a setting: setting, values, chosen (by candidate `best`)."""
+    spaces = {name: space for trial in asked.trials for name, space in trial.distributions.items()}
+    chosen = asked.trials[best].params
+    lines = [(name, _values(space), _in_words(chosen.get(name))) for name, space in spaces.items()]
+    return pd.DataFrame(lines, columns=["setting", "values", "chosen"])
+
+
+def _values(space) -> str:
+    if choices := getattr(space, "choices", ()):
+        return ", ".join(map(_in_words, choices))
+    return f"{_in_words(space.low)} to {_in_words(space.high)}"
+
+
+def _in_words(value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:.2g}" if isinstance(value, float) else str(value)
+
+
+def save(asked: optuna.Study, config, path, *, long) -> None:
+    """Write the chosen config with how it was found to `path` (JSON), for `ours` to take up; `long`: on long schedules.
 
     Kept are the fields that differ from their defaults, but for what a page decides: data set, limits, seed, threads.
     """
-    fields = {name: value for name, value in canonical(config).items() if name not in PAGE_DECIDES}
+    kept = {"config": canonical(config), "long": canonical(long)}
+    fields = {
+        name: {field: value for field, value in values.items() if field not in PAGE_DECIDES}
+        for name, values in kept.items()
+    }
     about = {"candidates": len(asked.trials), "validation_accuracy": asked.best_value}
-    write_atomically(path, to_json({"config": fields, **about}, indent=1) + "\n")
+    write_atomically(path, to_json(fields | about, indent=1) + "\n")
 
 
 def importance(asked: optuna.Study, rung: int) -> pd.Series:

@@ -12,7 +12,7 @@ KINDS = {  # id -> module, trial function, config class
     "classifier": ("helpers.training.classifier", "train_classifier", "ClassifierConfig"),
     "grid_search": ("helpers.studies.grid", "search_grid", "GridConfig"),
     "numpy": ("helpers.studies.numpy_trial", "train_numpy", "NumpyConfig"),
-    "reading": ("helpers.studies.reading", "read_test_set", "ClassifierConfig"),
+    "test_set": ("helpers.studies.test_set", "read_test_set", "ClassifierConfig"),
     "reference": ("helpers.studies.reference", "train_reference", "ReferenceConfig"),
     "regression": ("helpers.studies.regression", "train_regression", "RegressionConfig"),
 }

@@ -1,5 +1,7 @@
 """What a study opens with: counts, how sure they are, and the picture of its printed accuracies."""
 
+import re
+
 import pandas as pd
 import pytest
 from made_up import FREE
@@ -26,11 +28,40 @@ def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
     found, sure, picture, caption = shown(conclusion.conclude, study_c, "C", "And a sentence.")
     assert found["text/markdown"].startswith("**Found.** And a sentence. Of ")
     frame = ledger.page_ledger("C", study_c.published)
-    tested = frame[frame["kind"].isin(["number", "order"]) & (frame["n"] > 0)]
+    tested = frame[frame["n"] > 0]
     whole = (tested["share"] == 1).sum()
-    assert f"**How sure.** {whole} of {len(tested)} numbers and orders stand" in sure["text/markdown"]
-    assert "on 3 seeds each" in sure["text/markdown"] and "inconclusive" in sure["text/markdown"]
-    assert "Forest plot" in picture["text/plain"] and "report C prints" in caption["text/markdown"]
+    assert 0 < whole < len(tested)
+    words = (
+        f"**How sure.** {len(tested)} claims are tested by trainings, {whole} of them by trainings in full of 3 seeds"
+    )
+    assert words in sure["text/markdown"] and "inconclusive" in sure["text/markdown"]
+    assert "Forest plot" in picture["text/plain"] and "95 % of new trainings" in caption["text/markdown"]
+
+
+def test_one_training_has_no_spread(study_c, shown):
+    for key in list(study_c.published):
+        study_c.publish(key, [0.870], seeds=[0], records=["a"])
+    _, _, picture, caption = shown(conclusion.conclude, study_c, "C")
+    assert "one training tells no spread" in caption["text/markdown"] and "nan" not in picture["text/plain"]
+
+
+def test_the_counts_in_the_opening_add_up(study_c, shown):
+    found = shown(conclusion.conclude, study_c, "C")[0]["text/markdown"]
+    total, *parts = [
+        int(number) for number in re.findall(r"\d+(?= claims| are| stay| cannot| were| agree| contradict)", found)
+    ]
+    assert total == sum(parts) == len(ledger.page_ledger("C", study_c.published))
+
+
+def test_every_claim_trained_in_full_stands_beside_ours_and_leads_to_its_row(study_c, shown):
+    outputs = shown(conclusion.set_beside, study_c, "C")
+    lines, waiting = outputs[0]["text/html"], outputs[1]["text/markdown"]
+    frame = ledger.beside("C", study_c.published)
+    linked = re.findall(r'href="summary.html#claim-([^"]+)"', lines)
+    assert linked == frame.loc[frame["share"] == 1, "claim"].tolist() and "C1.test_accuracy" in linked
+    assert f"trainings in full: {len(frame) - len(linked)}; they stand in [the ledger]" in waiting
+    contradicting = ledger.page_ledger("C", study_c.published).query("verdict == 'inconsistent'")
+    assert len(contradicting) and all(statement in outputs[2]["text/html"] for statement in contradicting["statement"])
 
 
 def test_the_picture_holds_every_printed_test_accuracy_and_marks_what_is_shortened(study_c):
@@ -46,7 +77,6 @@ def test_the_picture_holds_every_printed_test_accuracy_and_marks_what_is_shorten
 def test_a_page_that_answers_nothing_opens_without_a_picture(shown, monkeypatch):
     monkeypatch.setattr(pool, "committed", lambda: FREE)
     monkeypatch.setattr(ledger, "page_ledger", lambda report, results: pd.DataFrame())
-    monkeypatch.setattr(ledger, "count", lambda frame: dict.fromkeys([
-        "claims", "reproduced", "exceeded", "not_reproduced", "inconclusive", "consistent", "inconsistent",
-        "expected_false"], 0))  # fmt: skip
+    names = ["claims", "expected_false", *(name.replace(" ", "_") for name in ledger.VERDICTS)]
+    monkeypatch.setattr(ledger, "count", lambda frame: dict.fromkeys(names, 0))
     assert len(shown(conclusion.conclude, page.Page("study_x", {"budget": "smoke"}, {}), "X")) == 1

@@ -24,9 +24,15 @@ def test_filters_name_the_rows_that_they_leave(results, shown):
     filters, table, _ = shown(display.show, frame, ENTRIES, results)
     filters, table = filters["text/markdown"], table["text/html"]
     assert "\n\n" not in filters  # Markdown would end the block there
-    assert re.findall(r'tr id="([^"]+)"', table) == ["A--reproduced--A1.x", "B--not-run--B1.y"]
-    for mark in ('[id^="A--"]', '[id^="B--"]', '[id*="--reproduced--"]', '[id*="--not-run--"]'):
-        assert mark in filters
+    rows = re.findall(r'tr id="([^"]+)" class="([^"]+)"', table)
+    assert rows == [
+        ("claim-A1.x", "claim report-A verdict-reproduced"),
+        ("claim-B1.y", "claim report-B verdict-not-run"),
+    ]
+    for choice in ("report-A", "report-B", "verdict-reproduced", "verdict-not-run"):
+        assert f"body:has(#{choice}:checked) tr.claim:not(.{choice})" in filters
+    empty = [rule for rule in filters.splitlines() if ".no-claim { display: block" in rule]
+    assert len(empty) == 2 and all(":has(#report-" in rule and ":has(#verdict-" in rule for rule in empty)
     assert "a &lt; b" in table and "<li>evidence: study_a.x</li>" in table
 
 
@@ -43,7 +49,7 @@ def test_what_many_trails_say_is_a_note_that_stands_once(results, shown):
 
 def test_value_runs_and_resolution_stand_in_every_row(results, shown):
     rows = display._ours(ledger.judged(ENTRIES[:1], results, FREE).to_dict("records")[0])
-    assert re.fullmatch(r"0\.86 ± [\d.]+<br>n = 3; sees [\d.]+", rows)
+    assert re.fullmatch(r"0\.86 ± [\d.]+<br>n = 3; would see [\d.]+", rows)
     short = {"study_a.x": result(0.86, share=0.5)}
     assert "50 % trained" in display._ours(ledger.judged(ENTRIES[:1], short, FREE).to_dict("records")[0])
 

@@ -179,8 +179,10 @@ def test_reading_pages_leaves_others_out(built, tmp_path):
 def test_evidence_by_pattern_and_without():
     results = {"b.test_accuracy": result(0.5), "a": result(1), "c": result(0.123456), "d": result(2), "e": result(3)}
     assert evidence(results, ["c", "?"]) == [("c", "0.1235"), ("a", "1"), ("d", "2"), ("e", "3")]
-    assert evidence(results) == [("b.test_accuracy", "0.5000")]
+    assert evidence(results) == [("b, test accuracy", "0.5000")]
+    assert evidence(results, titles={"b": "rate 0.1"}) == [("rate 0.1, test accuracy", "0.5000")]
     assert evidence(results, ["nothing"])[0] == ("a", "1")
     short = results | {"a": results["a"] | {"share": 0.011}}
     assert evidence(short, ["a"]) == [("a", "1, 1.1 % of the training")]
+    assert evidence(short, ["a", "d"]) == [("d", "2")]  # what is trained in full speaks
     assert in_words(result(185.25, unit="s"), "seconds") == "185 s"

@@ -1,27 +1,24 @@
-"""Our own model: one definition for two notebooks, and the test set read with its checkpoint."""
+"""Our own model: one definition for two notebooks."""
 
 import dataclasses
+import json
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import sample_record
 import tiny
-import torch
 
-from helpers import base, data, training
+from helpers import base, data, networks, training
 from helpers.base import CourseworkError
 from helpers.page import parameters
 from helpers.studies import ours
 from helpers.training import optimisers
-from helpers.trials import records
 
 PARAMETERS = {
     "patch_size": 14, "width": 8, "blocks": 1, "token_hidden": 8, "hidden": 8, "dropout": 0.0, "augment": ["flip"],
     "train_limit": None, "epochs": 3, "batch_size": 20, "optimiser": "adamw", "lr": 0.01, "weight_decay": 0.0,
-    "seed": 0, "network": "ours",
+    "seed": 0, "seeds": 1, "network": "ours",
 }  # fmt: skip
-NOT_GIVEN = dict.fromkeys((*ours.WIDTHS, *ours.SETTINGS)) | {"epochs": 4, "train_limit": None, "seed": 3}
+NOT_GIVEN = dict.fromkeys((*ours.WIDTHS, *ours.SETTINGS)) | {"epochs": 4, "train_limit": None, "seed": 3, "seeds": 1}
 
 
 # These say where a training runs and what is measured, or belong to a scheduler and an evaluation that ours has not.
@@ -37,23 +34,15 @@ def config(tmp_path, monkeypatch):
     return ours.our_model(SimpleNamespace(**PARAMETERS), data.load(tiny.NAME))
 
 
-def trained(config):
-    """Train, and leave record and checkpoint where `trials` would."""
-    outcome = training.train_classifier(config, tiny.context())
-    record = sample_record.record(key="k" * 20)
-    records.write(ours.STUDY, record, checkpoint=outcome["checkpoint"])
-    return outcome, record["key"]
-
-
 def test_it_never_reads_the_test_set(config):
-    outcome, _ = trained(config)
+    outcome = training.train_classifier(config, tiny.context())
     assert config.watch == ("validation",) and not config.read_test
     assert outcome["predictions"] is None and "test_accuracy" not in outcome["metrics"]
 
 
 def test_every_choice_of_the_page_reaches_the_training(config):
     values = {**vars(config), **config.options, "network": "ours"}
-    asked = PARAMETERS | {"augment": ("flip",)}
+    asked = {name: value for name, value in PARAMETERS.items() if name != "seeds"} | {"augment": ("flip",)}
     assert {name: values[name] for name in asked} == asked
 
 
@@ -64,7 +53,7 @@ def test_what_is_not_given_is_what_the_search_found(config, network, model):
     assert (asked.epochs, asked.seed, asked.keep, asked.dataset) == (4, 3, "best", tiny.NAME)
     assert (asked.lr, asked.optimiser, asked.augment) == (chosen.lr, chosen.optimiser, chosen.augment)
     assert asked.model == model and (asked.options == chosen.options) == (network == "ours")
-    assert ours.networks.build(asked.model, asked.options).patch_size in (4, 7, 14)
+    assert networks.build(asked.model, asked.options).patch_size in (4, 7, 14)
     assert len(ours.hyper_parameters(asked))
 
 
@@ -84,7 +73,7 @@ def test_a_damaged_result_of_the_search_is_refused_in_one_line(tmp_path, monkeyp
 
 def test_every_hyper_parameter_is_in_the_table(config):
     table = ours.hyper_parameters(config).set_index("hyper-parameter")["value"]
-    assert {name.replace("_", " ") for name in PARAMETERS.keys() - {"network"}} <= {*table.index}
+    assert {name.replace("_", " ") for name in PARAMETERS.keys() - {"network", "seeds"}} <= {*table.index}
     assert (table["lr"], table["residual"], table["augment"], table["train limit"]) == ("0.01", "yes", "flip", "none")
     assert table["dropout"] == "0"
     fields = {field.name for field in dataclasses.fields(config)}
@@ -105,24 +94,15 @@ def test_the_table_names_what_optimiser_and_schedule_decide_by_themselves(config
         assert len(ours.hyper_parameters(dataclasses.replace(config, scheduler=scheduler)))
 
 
-def test_probabilities_are_those_of_the_kept_epoch(config):
-    outcome, key = trained(config)
-    found = ours.probabilities(config, key)
-    model = ours.networks.build("patch_mlp", config.options, input_shape=(1, 28, 28), classes=4)
-    model.load_state_dict(outcome["checkpoint"])
-    dataset = data.load(tiny.NAME)
-    train, _ = data.split(dataset.train_labels, dataset.validation)
-    pixels = torch.as_tensor(np.asarray(dataset.train_images[train])) / 255
-    images = torch.as_tensor(np.asarray(dataset.test_images))[:, None] / 255
-    with torch.inference_mode():
-        expected = torch.softmax(model.eval()((images - pixels.mean()) / pixels.std()), 1).numpy()
-    assert found == pytest.approx(expected, abs=1e-5)
-    assert np.array_equal(ours.probabilities(config, key, 7), found[:7])
-
-
-def test_without_a_checkpoint_one_line_says_what_to_do(config):
-    with pytest.raises(CourseworkError, match="FRESH=1"):
-        ours.probabilities(config, "absent")
+def test_a_long_schedule_takes_what_was_found_for_it_and_seeds_train_side_by_side(tmp_path, monkeypatch):
+    tiny.cached(tmp_path, monkeypatch)
+    fields = json.loads((base.NOTEBOOKS / "search.json").read_text(encoding="utf-8"))
+    (tmp_path / "search.json").write_text(json.dumps(fields | {"long": fields["config"] | {"lr": 0.123}}))
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
+    for epochs, seeds in ((ours.LONG - 1, 1), (ours.LONG, 5)):
+        page = SimpleNamespace(**NOT_GIVEN | {"epochs": epochs, "seeds": seeds}, network="ours")
+        asked = ours.our_model(page, data.load(tiny.NAME))
+        assert (asked.lr == 0.123) == (epochs == ours.LONG) and asked.threads == (2 if seeds == 1 else 1)
 
 
 def test_a_notebook_accepts_the_optimisers_that_there_are():

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-import test_ours
+import sample_record
 import tiny
 from PIL import Image
 from test_ours import config  # noqa: F401 - a fixture
 
 from helpers import data, training
 from helpers.base import CourseworkError
-from helpers.studies import ours, prediction
+from helpers.studies import ours, prediction, test_set
 from helpers.trials import records, study
 
 
@@ -47,13 +47,13 @@ def network(config, tmp_path, monkeypatch):
 
 
 def study_record(config, **changed):
-    record = test_ours.sample_record.record(key=records.key(training.train_classifier, config))
+    record = sample_record.record(key=records.key(training.train_classifier, config))
     return record | {"trial": "classifier", "config": records.complete(config), "status": "ok", **changed}
 
 
 def test_it_says_what_the_network_says_of_a_test_image(network, config):
     dataset = data.load(tiny.NAME)
-    expected = ours.probabilities(config, network)[0]
+    expected = test_set.read_test_set(config, tiny.context())["arrays"]["probabilities"][0].astype(float)
     made = []
     original = prediction.as_dataset
     prediction.as_dataset = lambda pixels, shape: made.append(pixels) or np.asarray(dataset.test_images[0])

@@ -1,7 +1,9 @@
 """The search: successive halving against a count by hand, the test set never read, nothing trained twice."""
 
 import collections
+from dataclasses import replace
 
+import optuna
 import pytest
 import tiny
 from trial_functions import score_rate
@@ -84,8 +86,19 @@ def test_the_chosen_config_is_saved_without_what_a_page_decides(tmp_path, monkey
     frame, asked = search.search(score_rate, space, **SETTINGS)
     best = next(record["config"] for record in frame["record"] if record["config"]["epochs"] == 18)
     config = ClassifierConfig(**best | {"watch": ("validation",), "augment": ("flip",)})
-    search.save(asked, config, tmp_path / "search.json")
+    search.save(asked, config, tmp_path / "search.json", long=replace(config, lr=0.5))
     monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
     found = ours.found()
+    assert ours.found(ours.LONG).lr == 0.5
     assert (found.lr, found.options, found.augment) == (config.lr, config.options, ("flip",))
     assert found.epochs == ClassifierConfig().epochs and found.dataset == "fashion_mnist"
+
+
+def test_the_table_of_settings_names_what_was_offered_and_chosen():
+    asked = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    trial = asked.ask()
+    rate, moved = trial.suggest_float("rate", 0.001, 0.01), trial.suggest_categorical("moved", [True, False])
+    asked.tell(trial, 1.0)
+    table = search.settings(asked, 0).set_index("setting")
+    assert table.loc["rate"].tolist() == ["0.001 to 0.01", f"{rate:.2g}"]
+    assert table.loc["moved"].tolist() == ["yes, no", "yes" if moved else "no"]

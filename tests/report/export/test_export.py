@@ -97,7 +97,7 @@ def test_facts_stand_above_the_title(soup):
     ({"status": "stale"}, "marked “stale”."),
     ({"data": {"name": "digits28", "title": "Digits", "standin": True}}, "Stand-in data: no number here"),
     ({"budget": "smoke"}, "Smoke budget"),
-    ({}, "Reduced budget (standard): 1 of 4 published results come from shortened trainings"),
+    ({}, "Reduced budget (standard): 1 of 4 results come from shortened trainings"),
 ])  # fmt: skip
 def test_banners_say_it_in_words(tmp_path, state, words):
     notes = export(tmp_path, markdown("# T"), **state).header(role="note")
@@ -378,7 +378,11 @@ def test_provenance_and_command(soup):
     rows = {row.th.text: row.td.text for row in soup.find("table", class_="provenance")("tr")}
     assert rows["git, commit"] == "0123456789abcdef0123456789abcdef01234567"
     assert rows["git, changed files"] == "yes"
-    assert (rows["versions, torch"], rows["seeds"], rows["data, stand-in"]) == ("2.13.0", "0, 1, 2", "no")
+    assert (rows["versions, torch"], rows["seeds that were used"], rows["data, stand-in"]) == (
+        "2.13.0",
+        "0, 1, 2",
+        "no",
+    )
     assert soup.find("pre", class_="command").text == sample_page.STATE["command"]
 
 

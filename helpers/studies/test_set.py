@@ -1,4 +1,4 @@
-"""The test set, read once by a trained network: a trial of its own, so that what was read stays with the records.
+"""The test set, read once by a trained network: a trial of its own, so that the answers stay with the records.
 
 A training of our own model holds no number of the test set. Its reading is asked for with the same config, and its
 record keeps the answers, so that they outlive the weights, which are too large to be committed for every seed.
@@ -18,6 +18,14 @@ from helpers.trials import records
 STUDY = "ours"  # where the trainings, their weights and their readings lie
 
 
+def has_weights(key: str) -> bool:
+    """Whether the weights of a training lie on this machine; of a committed record they may not."""
+    try:
+        return bool(records.checkpoint_path(STUDY, key))
+    except CourseworkError:
+        return False
+
+
 def trained_network(config: ClassifierConfig, key: str = "") -> torch.nn.Module:
     """The network of a training with the weights that it kept, in evaluation mode, on the processor.
 
@@ -31,9 +39,10 @@ def trained_network(config: ClassifierConfig, key: str = "") -> torch.nn.Module:
 def read_test_set(config: ClassifierConfig, context) -> dict:
     """The trial of a reading: what the kept weights of the training `config` answer on the test images.
 
-    config.test_limit: on the first so many of them. Metrics: test_accuracy; mirrored_test_accuracy, where the probabilities of an image and of its mirror image are
-    averaged. `predictions`: uint8 labels (N,); arrays: probabilities (N, classes), float16. In float32 on the
-    processor, so that every machine reads the same weights alike. Where there are no weights, the network is trained.
+    config.test_limit: on the first so many of them. Metrics: test_accuracy, and mirrored_test_accuracy, where the
+    probabilities of an image and of its mirror image are averaged. `predictions`: uint8 labels (N,); arrays:
+    probabilities (N, classes), float16. In float32 on the processor, so that every machine reads the same weights
+    alike. Where there are no weights, the network is trained.
     """
     try:
         network = trained_network(config)
@@ -60,7 +69,7 @@ def read_test_set(config: ClassifierConfig, context) -> dict:
     }
 
 
-read_test_set.trial_id = "reading"
+read_test_set.trial_id = "test_set"
 
 
 def _with(config: ClassifierConfig, weights: dict) -> torch.nn.Module:
