@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from helpers import data, device, networks
+from helpers.base import CourseworkError, check_at_least_one, check_choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,13 @@ class GridConfig:
     optimiser: str = "Adam"  # of the report's other trainings; the search prints none
     threads: int = 1
     seed: int = 0
+
+    def __post_init__(self):
+        """Raises CourseworkError for what cannot be searched."""
+        check_choice("search", self.search, ("grid", "random", "fit"))
+        check_at_least_one(self, "train_limit epoch_limit threads")
+        if self.folds < 2:
+            raise CourseworkError(f"folds={self.folds} must be at least 2: one part learns, another is held out")
 
     def fingerprint(self) -> str:
         """The hash of the data set that this trial uses."""

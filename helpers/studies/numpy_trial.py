@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from helpers import data
+from helpers.base import check_at_least_one
 from helpers.studies import numpy_net
 
 NORM_IMAGES = 1000  # training images on which the gradient's norm is taken
@@ -25,6 +26,11 @@ class NumpyConfig(numpy_net.Rules):
     lr: float = 0.1
     patience: int | None = None  # hold out a tenth; stop after so many epochs without a lower loss on it
     seed: int = 0
+
+    def __post_init__(self):
+        """Raises CourseworkError for what cannot be trained."""
+        super().__post_init__()
+        check_at_least_one(self, "epochs batch_size train_limit patience")
 
     def fingerprint(self) -> str:
         """The hash of the data set that this trial uses."""

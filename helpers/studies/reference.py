@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from helpers import data
-from helpers.base import CourseworkError, check_choice
+from helpers.base import check_at_least_one, check_choice
 
 METHODS = ("nearest neighbour", "logistic regression")
 
@@ -25,9 +25,7 @@ class ReferenceConfig:
     def __post_init__(self):
         """Raises CourseworkError for what cannot be asked for."""
         check_choice("method", self.method, METHODS)
-        for name in ("train_limit", "test_limit", "threads"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise CourseworkError(f"{name}={value} must be at least 1")
+        check_at_least_one(self, "train_limit test_limit threads")
 
     def fingerprint(self) -> str:
         """The hash of the data set that this trial uses."""

@@ -6,6 +6,14 @@ import pytest
 import tiny
 from tiny_notebooks import FINISH, report, state, write_notebook
 
+from helpers import base, trials
+from helpers.base import CourseworkError
+from helpers.studies import numpy_net
+from helpers.studies.grid import GridConfig, search_grid
+from helpers.studies.numpy_trial import NumpyConfig, train_numpy
+from helpers.studies.regression import RegressionConfig, train_regression
+from helpers.trials import records
+
 ROWS = """from helpers.training import ClassifierConfig
 
 def row(**fields):
@@ -28,7 +36,65 @@ HARD = {  # row -> (what differs from a plain training, how it ends, a word of t
 }
 
 
-pytestmark = pytest.mark.slow  # builds a report
+HUGE = numpy_net.layers("relu", 784, 10**12, 4)  # more memory than there is
+OTHERS = {  # the trials of studies D and E: what is asked for, how it may end
+    "NumPy: a rate of 1e9": (train_numpy, NumpyConfig, {"lr": 1e9}, "ok|diverged"),
+    "NumPy: a rate of 1e300": (train_numpy, NumpyConfig, {"lr": 1e300}, "diverged"),
+    "NumPy: a batch larger than the data": (train_numpy, NumpyConfig, {"batch_size": 10**6}, "ok|diverged"),
+    "NumPy: one example": (train_numpy, NumpyConfig, {"train_limit": 1}, "ok|diverged"),
+    "NumPy: one class": (train_numpy, NumpyConfig, {"dataset": "single"}, "ok|diverged"),
+    "NumPy: no room": (train_numpy, NumpyConfig, {"layers": "huge"}, "failed"),
+    "regression: a rate of 1e9": (train_regression, RegressionConfig, {"lr": 1e9}, "ok|diverged"),
+    "regression: a rate of 1e38": (train_regression, RegressionConfig, {"lr": 1e38}, "diverged"),
+    "regression: a batch larger than the data": (train_regression, RegressionConfig, {"batch_size": 10**6}, "ok"),
+    "regression: more folds than data": (train_regression, RegressionConfig, {"folds": 1000}, "failed"),
+    "regression: no such file": (train_regression, RegressionConfig, {"csv": "nowhere.csv"}, "refused"),
+    "grid search: a rate of 1e9": (search_grid, GridConfig, {"lrs": (1e9,)}, "ok"),
+    "grid search: one example": (search_grid, GridConfig, {"train_limit": 1}, "failed"),
+}  # fmt: skip
+SHORT = {  # what makes a trial of each kind short
+    NumpyConfig: {"dataset": "tiny", "epochs": 2},
+    RegressionConfig: {"epochs": 2, "hidden": (4, 8)},
+    GridConfig: {"dataset": "tiny", "max_epochs": (1,), "lrs": (0.01,)},
+}
+REFUSED = [(NumpyConfig, "epochs"), (NumpyConfig, "batch_size"), (NumpyConfig, "train_limit"),
+           (RegressionConfig, "epochs"), (RegressionConfig, "folds"), (RegressionConfig, "batch_size"),
+           (GridConfig, "train_limit"), (GridConfig, "epoch_limit"), (GridConfig, "folds")]  # fmt: skip
+
+
+@pytest.fixture
+def data_sets(tmp_path, monkeypatch):
+    """The tiny data set, the same with one class alone, and records of this test's own."""
+    tiny.cached(tmp_path / "one", monkeypatch, classes=1)
+    single = base.CACHE / tiny.NAME
+    tiny.cached(tmp_path, monkeypatch)
+    single.rename(base.CACHE / "single")
+    monkeypatch.setattr(base, "RECORDS", tmp_path / "records")
+    monkeypatch.setattr(base, "PUBLISHED", tmp_path / "published")
+    monkeypatch.setenv("JOBS", "0")
+
+
+@pytest.mark.fault("trainings that cannot end well")
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.filterwarnings("ignore")  # of NumPy, scikit-learn and skorch, which say what happens in their own words
+def test_a_hard_trial_of_another_kind_is_recorded_with_its_reason(data_sets, name):
+    function, kind, asked, ends = OTHERS[name]
+    asked = asked | ({"layers": HUGE} if "layers" in asked else {})
+    if ends == "refused":
+        with pytest.raises(CourseworkError, match="no such file"):
+            trials.run(function, {"hard": kind(**SHORT[kind] | asked)}, study="hard")
+        return
+    [line] = trials.run(function, {"hard": kind(**SHORT[kind] | asked)}, study="hard").to_dict("records")
+    assert line["status"] in ends.split("|"), line["reason"]
+    assert bool(line["reason"]) == (ends == "failed")
+    assert records.read("hard", line["key"])["status"] == line["status"]
+
+
+@pytest.mark.fault("trainings that cannot end well")
+@pytest.mark.parametrize("kind, field", REFUSED)
+def test_what_no_trial_can_do_is_refused_before_it_starts(kind, field):
+    with pytest.raises(CourseworkError, match=f"{field}=0 must be at least"):
+        kind(**SHORT[kind] | {field: 0})
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +111,7 @@ def built(tmp_path_factory):
     return home, report(home, "BUDGET=smoke")
 
 
+@pytest.mark.slow  # builds a report
 @pytest.mark.fault("trainings that cannot end well")
 @pytest.mark.parametrize("name", HARD)
 def test_a_hard_training_is_recorded_and_the_page_says_why(built, name):
@@ -70,6 +137,7 @@ def fits(name, record) -> bool:
     return record["config"]["options"] == asked
 
 
+@pytest.mark.slow
 @pytest.mark.fault("trainings that cannot end well")
 @pytest.mark.parametrize("name, words", [("lost", "allocate"), ("refused", "epochs")])
 def test_a_page_without_any_training_says_why(built, name, words):
