@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -147,11 +148,14 @@ def test_a_build_killed_while_it_trains_is_finished_by_the_next(calm, tmp_path):
         build.communicate(timeout=60)
     wait_until(lambda: not processes(home), 10)
     assert_no_half_file(home)
+    left = Path((home / "reports" / "smoke" / ".scratch").read_text())
+    assert left.is_dir()
     lines, finished = begun(home), trained(home)
     again = report(home, "BUDGET=smoke", **TESTS)
     assert again.returncode == 0, again.stdout + again.stderr
     assert outcome(home) == calm.outcome and trained(home) == calm.trained
     assert len(begun(home)) - len(lines) == 14 - len(finished)
+    assert not left.exists()  # the killed build's temporary folder
 
 
 @pytest.mark.fault("two builds at once")

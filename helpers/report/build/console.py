@@ -1,10 +1,11 @@
-"""What a build says while it works: lines that stay, lines redrawn in a terminal, and build.log."""
+"""What a build says while it works: lines that stay, lines redrawn in a terminal, build.log; and its scratch folder."""
 
 import contextlib
 import json
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -108,3 +109,15 @@ def signals_as_interrupt():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def scratch_folder(folder: Path) -> tempfile.TemporaryDirectory:
+    """A temporary folder for the build that holds the lock of `folder`; what a killed one has left there is removed."""
+    note, usual = folder / ".scratch", Path(tempfile.gettempdir())
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        left = Path(note.read_text(encoding="utf-8"))
+        if left.parent == usual and left.name.startswith("cw-"):
+            shutil.rmtree(left, ignore_errors=True)
+    scratch = tempfile.TemporaryDirectory(prefix="cw-")
+    base.write_atomically(note, scratch.name)
+    return scratch

@@ -48,7 +48,7 @@ def inputs(nb: dict, name: str, budget: str, **given) -> dict:
         "budget": digest(budget_values(budget, name)),
         "helpers": {module: source_hash(module) for module in modules},
         "claims": _claims() if any(name.startswith("helpers.claims.") for name in modules) else "",
-        "lock": file_hash(base.CHECKOUT / "requirements.lock") + platform.python_version(),
+        "lock": f"{file_hash(base.CHECKOUT / 'requirements.lock')}, Python {platform.python_version()}",
         "prose": digest([_prose(cell) for cell in nb["cells"]]),
         "reads": digest([file_hash(file) for file in files]),
         "template": _template(),

@@ -62,7 +62,7 @@ class Build:
             names = dict.fromkeys(name for job in self.selected for name in job.datasets)
             self.data_of = {name: sources.obtain(name, self.data) for name in names}
             self.log = stack.enter_context(console.Log(self.folder / "build.log"))
-            self.scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cw-")))
+            self.scratch = Path(stack.enter_context(console.scratch_folder(self.folder)))
             self._schedule(stack.enter_context(ThreadPoolExecutor(AT_ONCE)))
             return self._close()
 
