@@ -95,15 +95,18 @@ def _notes_listed(notes: dict[str, int]) -> str:
     return f"<p>Notes to the trails:</p><ol>{lines}</ol>"
 
 
-def quote(page, results: dict, text: str) -> None:
+def quote(page, results: dict, text: str, whole: bool = False) -> None:
     """Say `text`, whose {keys} are results of other pages; they are published again here, as they were.
 
-    Where one of them has no result, the sentence is left out and its page named instead.
+    Where one of them has no result, the sentence is left out and its page named instead. whole: where one of them
+    comes from shortened trainings, that is said in its place.
     """
     stems = markup.named_results(text, results)
     missing = {stem.split(".")[0] for stem in stems if stem not in results}
     if missing:
         return page.say(f"*Not run: {', '.join(map(in_words, sorted(missing)))}.*")
+    if whole and any(results[stem]["share"] < 1 for stem in stems):
+        return page.say("*Not answered yet: trainings behind this are shortened.*")
     for stem in dict.fromkeys(stems):
         about = {name: results[stem][name] for name in ("unit", "share", "budget", "seeds", "records", "statuses")}
         page.publish(stem, results[stem]["values"], **about)

@@ -2,20 +2,36 @@
 
 import functools
 import re
+from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
 from helpers import base
-from helpers.claims import calibration, evidence, judge, pool, readings
+from helpers.claims import calibration, evidence, judge, orders, pool, readings
 from helpers.claims.claims import Claim, load_claims, load_tables, printed
 from helpers.page import markup
 
 NOT_RUN = "not run"
+BLIND = 0.5  # a judge that refutes fewer of the false numbers than this is blind
 LONG = re.compile(r"\d+\.\d{7,}")  # more digits than anybody reads
 VERDICTS = (*judge.VERDICTS, NOT_RUN)
 COLUMNS = ("claim", "report", "kind", "verdict", "printed", "value", "half_width", "resolution", "n", "share",
            "readings", "records")  # fmt: skip  # of the ledger as a file
+
+KINDS = {  # of claims, in words
+    "arithmetic": "printed values among themselves", "bound": "upper bound", "count": "exact count",
+    "diverges": "training that fails", "epoch": "epoch", "number": "printed number",
+    "order": "comparison of two results", "statement": "yes-or-no finding", "time": "time or speed",
+}  # fmt: skip
+METRICS = {"volatility": "change between epochs", "gap": "difference of accuracies", "seconds": "time"}  # in words
+WHY = {  # why a claim is inconclusive: its short name, in words, and what would settle it
+    "shortened": ("a training behind it was shortened", "the training in full"),
+    "few": ("too few runs, mostly one or two, which tell no spread", "three seeds or more of each training"),
+    "wide": ("the spread over our seeds is wider than the effect", "more seeds, if there is an effect at all"),
+    "unmeasured": ("our trainings do not measure it", "a longer training, or one of its own"),
+}  # fmt: skip
 
 
 def not_run(results: dict) -> set[str]:
@@ -62,6 +78,28 @@ def count(frame: pd.DataFrame) -> dict[str, float]:
     totals["one_run"] = int((decided["n"] == 1).sum())
     totals["shortened"] = int((frame["share"] < 1).sum())
     return totals
+
+
+def findings(frame: pd.DataFrame, verdict: str) -> int:
+    """How many separate findings carry a verdict: claims of one kind that rest on the same trainings are one."""
+    chosen = frame[frame["verdict"] == verdict]
+    return len({(line.kind, line.records or line.claim) for line in chosen.itertuples()})
+
+
+def why(frame: pd.DataFrame) -> pd.Series:
+    """Why each inconclusive claim is so, by its short name in WHY; "" for claims with another verdict."""
+    unmeasured = frame["reason"].str.startswith((orders.NOT_MEASURED, orders.SAME))
+    told = frame["half_width"].notna() & ~frame["reason"].str.startswith("the judge ")
+    names = np.select([frame["share"] < 1, unmeasured, told], ["shortened", "unmeasured", "wide"], "few")
+    return pd.Series(names, frame.index).where(frame["verdict"] == "inconclusive", "")
+
+
+def reasons(frame: pd.DataFrame) -> pd.DataFrame:
+    """Inconclusive claims by reason: its short name as index, the reason, how many claims, what would settle them."""
+    number = why(frame).value_counts()
+    lines = [(name, words, number[name], remedy) for name, (words, remedy) in WHY.items() if name in number]
+    lines.sort(key=lambda line: -line[2])
+    return pd.DataFrame(lines, columns=["", "reason", "claims", "what would settle it"]).set_index("")
 
 
 def counts(frame: pd.DataFrame, by: str = "report") -> pd.DataFrame:
@@ -127,6 +165,24 @@ def as_printed(text: str) -> str:
     return LONG.sub(lambda match: f"{float(match[0]):.6g}", text)
 
 
+def percent(text: str) -> str:
+    """A printed accuracy in percent, with the digits that are printed: 0.860 and 86.0 % are both 86.0 %."""
+    return text if text.endswith("%") else f"{Decimal(text).scaleb(2):f} %"
+
+
+def best(frame: pd.DataFrame, settings: dict[str, str]) -> pd.DataFrame:
+    """The claims `settings` (id -> network in words) beside ours, in percent, and the difference in points."""
+    lines = []
+    for line in frame.set_index("claim", drop=False).loc[list(settings)].to_dict("records"):
+        known = line["value"] is not None and line["n"]
+        gap = 100 * (line["value"] - printed(line["claim"])) if known else None
+        ours = f"{100 * line['value']:.2f} %" if known else "not run"
+        told = {"claim": line["claim"], "report": line["report"], "network": settings[line["claim"]]}
+        told |= {"printed": percent(line["printed"]), "ours": ours, "runs (n)": line["n"], "points": gap}
+        lines.append(told | {"verdict": line["verdict"]})
+    return pd.DataFrame(lines)
+
+
 def with_interval(line: dict) -> str:
     """Our value of a judged claim in the unit of the printed one, with its interval's half width where it has one."""
     half = line["half_width"] if pd.notna(line["half_width"]) else None
@@ -165,16 +221,34 @@ def tell_result(page, report: str, *sentences: str) -> pd.DataFrame:
     return frame
 
 
-def _counted(totals: dict) -> str:
-    """The counts of a page as a sentence of `page.say`; verdicts that no claim has are left out."""
+def tell_all(page, frame: pd.DataFrame) -> None:
+    """Publish every count of the whole ledger, and say them with the reasons of what is inconclusive."""
+    for name, total in (totals := count(frame)).items():
+        if name != "not_run" or total:
+            page.publish(f"claims.{name}", total, share=frame["share"].min() if name == "shortened" else 1.0)
+    page.publish("claims.findings", findings(frame, "not reproduced"))
+    text = f"**Found.** {_counted(totals, 'claims')}"
+    if totals["not_reproduced"]:
+        text += " What is not reproduced comes to {claims.findings} separate findings: claims that rest on one log or "
+        text += "on the same trainings are one."
+    if len(table := reasons(frame)):
+        for name, total in table["claims"].items():
+            page.publish(f"inconclusive.{name}", total)
+        parts = [f"{line.reason} ({{inconclusive.{line.Index}}})" for line in table.itertuples()]
+        text += f" Why claims are inconclusive: {'; '.join(parts)}."
+    page.say(text)
+
+
+def _counted(totals: dict, of: str = "verdicts") -> str:
+    """The counts of a page as a sentence of `page.say`, published as `of`; verdicts that no claim has are left out."""
     words = {"reproduced": "are reproduced", "exceeded": "are exceeded", "not_reproduced": "are not reproduced"}
     words |= {"inconclusive": "stay inconclusive", "not_comparable": "cannot be compared", "not_run": "were not run"}
-    parts = [f"{{verdicts.{name}}} {text}" for name, text in words.items() if totals[name]]
+    parts = [f"{{{of}.{name}}} {text}" for name, text in words.items() if totals[name]]
     if totals["consistent"] + totals["inconsistent"]:
-        parts.append("{verdicts.consistent} agree with another printed value, {verdicts.inconsistent} contradict one")
-    text = "Of {verdicts.claims} claims " + ", ".join(parts) + "."
+        parts.append(f"{{{of}.consistent}} agree with another printed value, {{{of}.inconsistent}} contradict one")
+    text = f"Of {{{of}.claims}} claims " + ", ".join(parts) + "."
     if totals["not_reproduced"]:
-        text += " Were all of them true, chance alone would refute {verdicts.expected_false:.1f}."
+        text += f" Were all of them true, chance alone would refute {{{of}.expected_false:.1f}}."
     return text
 
 
@@ -198,6 +272,25 @@ def ranks(results: dict) -> pd.DataFrame:
             line |= {"tau": tau.statistic, "p": tau.pvalue, "n": min(results[key]["n"] for key in keys)}
         lines.append(line)
     return pd.DataFrame(lines, columns=["table", "rows", "tau", "p", "n"])
+
+
+def trusted(errors: pd.DataFrame) -> pd.DataFrame:
+    """What the judge's word is worth, by metric and number of runs: sound, blind (power below a half), or errs."""
+
+    def words(line) -> str:
+        if line.numbers == calibration.NOT_TRIED:
+            return "not tried"
+        if line.numbers == calibration.ERRS:
+            return f"errs: {100 * line.refuted:.0f} % false"
+        return f"{'blind' if line.power < BLIND else 'sound'}: sees {100 * line.power:.0f} %"
+
+    cells = errors.assign(
+        cell=[words(line) for line in errors.itertuples()],
+        runs=[f"{n} run{'s' * (n > 1)}" for n in errors["n"]],
+        metric=errors["metric"].replace(METRICS).str.replace("_", " "),
+    )
+    order = {name: list(dict.fromkeys(cells[name])) for name in ("metric", "runs")}
+    return cells.pivot(index="metric", columns="runs", values="cell").loc[order["metric"], order["runs"]]
 
 
 def calibrated() -> pd.DataFrame:

@@ -14,6 +14,7 @@ from helpers.claims import spread
 from helpers.claims.judge import LEVEL, Sample, Verdict, inconclusive, shortened, too_few
 from helpers.claims.spread import Interval, is_accuracy
 
+NOT_MEASURED, SAME = "a side is not measured", "the same training stands on both sides"  # why no order is told
 MARGIN = 0.005  # a difference below this counts as none, unless the claim says otherwise; of losses 5 %
 
 
@@ -86,9 +87,11 @@ def judge_order(claim, sign: str, left: Sample, right: Sample) -> Verdict:
     """
     if min(left.share, right.share) < 1:
         return inconclusive(shortened(min(left, right, key=lambda sample: sample.share)))
+    if _unmeasured(left) or _unmeasured(right):
+        return inconclusive(f"{NOT_MEASURED}: a training that succeeded gives no such number")
     same = set(left.records) & set(right.records)
     if same and (left.records != right.records or left.values == right.values):
-        return inconclusive("the same training stands on both sides")
+        return inconclusive(SAME)
     alive = [len(sample.alive()) for sample in (left, right)]
     if alive != [len(left.values), len(right.values)]:
         return by_rank(claim, sign, left, right) if sum(alive) else inconclusive("no seed trained")
@@ -98,6 +101,11 @@ def judge_order(claim, sign: str, left: Sample, right: Sample) -> Verdict:
     if interval is None:
         return inconclusive(how)
     return _decide(claim, sign, interval, margin_of(claim, left), how)
+
+
+def _unmeasured(sample: Sample) -> bool:
+    """Whether a training came to a good end without such a number, as one of 30 epochs has no accuracy after 40."""
+    return any(value is None and status == "ok" for value, status in zip(sample.values, sample.statuses))
 
 
 def margin_of(claim, left: Sample) -> float:

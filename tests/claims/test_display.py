@@ -63,6 +63,14 @@ def test_a_quote_is_published_again_as_it_was(results, shown):
     assert (again["share"], again["budget"], again["records"]) == (0.5, "full", ["abc"])
 
 
+def test_a_quote_that_wants_whole_trainings_says_where_they_are_shortened(results, shown):
+    here = page.Page("summary", {"budget": "smoke"}, {})
+    assert shown(display.quote, here, results, "{study_a.x:.3f}.", True)[0]["text/markdown"] == "0.860."
+    results["study_a.x"] |= {"share": 0.5}
+    said = shown(display.quote, here, results, "{study_a.x:.3f}.", True)
+    assert said[0]["text/markdown"].startswith("*Not answered yet")
+
+
 def test_a_quote_of_what_was_not_run_says_so(results, shown):
     here = page.Page("summary", {"budget": "smoke"}, {})
     said = shown(display.quote, here, results, "{study_a.x} and {study_b.y.std} and {study_c.z%}")

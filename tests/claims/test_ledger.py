@@ -13,7 +13,7 @@ from scipy import stats
 
 from helpers import base, claims, page
 from helpers.base import CourseworkError
-from helpers.claims import calibration, ledger, pool
+from helpers.claims import calibration, ledger, orders, pool
 from helpers.report import index
 from helpers.report.export import facts
 from helpers.report.export.order import load_rubric
@@ -80,6 +80,63 @@ def test_refutations_survive_as_benjamini_and_hochberg_have_it():
     assert stats.false_discovery_control([0.001, 0.03, 0.5, 0.9])[1] > 0.05
     found = ledger.count(frame.assign(survives=kept))
     assert (found["tested"], found["expected_false"], found["surviving"]) == (4, pytest.approx(0.2), 2)
+
+
+def test_what_is_inconclusive_says_why_and_what_would_settle_it():
+    told = [
+        (0.1, None, "trained to 10 %"),
+        (1, None, "1 run(s)"),
+        (1, 0.01, "difference 0.001"),
+        (1, 0.01, "the judge errs"),
+        (1, None, f"{orders.NOT_MEASURED}: x"),
+    ]
+    frame = pd.DataFrame(told, columns=["share", "half_width", "reason"]).assign(verdict="inconclusive")
+    assert ledger.why(frame).tolist() == ["shortened", "few", "wide", "few", "unmeasured"]
+    table = ledger.reasons(frame)
+    assert table["claims"].sum() == len(frame) and table["claims"].iloc[0] == 2 and table.index[0] == "few"
+    assert ledger.why(frame.assign(verdict="reproduced")).eq("").all()
+    assert ledger.reasons(frame.assign(verdict="reproduced")).empty
+
+
+def test_claims_of_one_log_are_one_finding():
+    lines = [("number", "k1", "not reproduced")] * 3 + [("statement", "", "not reproduced")] * 2
+    frame = pd.DataFrame(lines, columns=["kind", "records", "verdict"]).assign(claim=list("abcde"))
+    assert ledger.findings(frame, "not reproduced") == 3 and ledger.findings(frame, "reproduced") == 0
+
+
+def test_the_best_stands_beside_ours_in_percent(results):
+    frame = ledger.judged(claims.load_claims(), {"study_b.final.best_test_accuracy": result(0.8929)}, FREE)
+    best = ledger.best(frame, {"B.best_accuracy": "two blocks", "A1.best": "patches"})
+    assert best["printed"].tolist() == ["90.05 %", "86.03 %"] and best["ours"].tolist() == ["89.29 %", "not run"]
+    assert best["points"].iloc[0] == pytest.approx(-0.76) and pd.isna(best["points"].iloc[1])
+    assert [ledger.percent(text) for text in ("0.902", "0.860", "85 %", "1")] == ["90.2 %", "86.0 %", "85 %", "100 %"]
+
+
+def test_a_judge_that_sees_little_is_called_blind():
+    names = ["metric", "n", "numbers", "refuted", "power"]
+    lines = [
+        ("gap", 1, calibration.SOUND, 0.0, 0.1),
+        ("gap", 2, calibration.SOUND, 0.0, 0.9),
+        ("best_epoch", 1, calibration.ERRS, 0.3, 0.9),
+        ("best_epoch", 2, calibration.NOT_TRIED, None, None),
+    ]
+    table = ledger.trusted(pd.DataFrame(lines, columns=names))
+    assert table.to_numpy().tolist() == [["blind: sees 10 %", "sound: sees 90 %"], ["errs: 30 % false", "not tried"]]
+    assert list(table.index) == ["difference of accuracies", "best epoch"] and list(table) == ["1 run", "2 runs"]
+
+
+def test_the_summary_opens_with_every_count_and_the_reasons(everywhere, shown):
+    frame, here = everywhere[0], page.Page("summary", {"budget": "full"}, {})
+    [said] = shown(ledger.tell_all, here, frame)
+    found, text = ledger.count(frame), said["text/markdown"]
+    assert text.startswith(f"**Found.** Of {found['claims']} claims {found['reproduced']} are reproduced")
+    for name, total in found.items():
+        assert name == "not_run" or here.published[f"claims.{name}"]["value"] == total
+    assert here.published["claims.shortened"]["share"] == frame["share"].min()
+    assert (
+        sum(result["value"] for key, result in here.published.items() if key.startswith("inconclusive."))
+        == (found["inconclusive"])
+    )
 
 
 def test_the_whole_ledger_is_one_line_a_claim(results):

@@ -106,6 +106,14 @@ def test_survivors_alone_never_win_an_order():
     assert order("~", (0.1, 0.1, 0.1, None), (*right, 0.853)) == "inconclusive"
 
 
+def test_what_a_good_training_does_not_reach_has_not_failed():
+    thirty, forty = result(0.887, statuses=["ok"]), result(None, statuses=["ok"])
+    told = line(claim("order", f"{LEFT} > {RIGHT}"), {LEFT: thirty, RIGHT: forty})
+    assert told["verdict"] == "inconclusive" and told["reason"].startswith(orders.NOT_MEASURED)
+    lost = result(None, statuses=["diverged"])
+    assert "1 of 1 seeds failed" in line(claim("order", f"{LEFT} > {RIGHT}"), {LEFT: thirty, RIGHT: lost})["reason"]
+
+
 def test_a_failed_loss_is_the_highest():
     keys = "study_a.a2.train_loss", "study_a.a1.train_loss"
     assert order(">", [None] * 4, (0.1, 0.11, 0.12, 0.1), keys=keys) == "reproduced"
