@@ -6,13 +6,16 @@ from pathlib import Path
 from helpers import base
 from helpers.base import write_atomically
 from helpers.claims.judge import VERDICTS
+from helpers.claims.ledger import NOT_RUN, percent
 from helpers.page.markup import number, read_number
 from helpers.page.page import BANNER
 from helpers.report import check, sealed
-from helpers.report.export.facts import COMPLETE, data_of, duration, facts, stand_in
+from helpers.report.export.facts import COMPLETE, data_of, duration, facts, named, stand_in
 from helpers.report.export.order import grouped, load_rubric
 from helpers.report.export.seal import gate, seal
-from helpers.report.readback import HEADLINES, evidence, in_words, read_pages, render
+from helpers.report.readback import HEADLINES, evidence, read_pages, render
+
+STUDIES = "Studies A to D repeat one report each, E and F the two halves of report E; G is our own search"
 
 
 def write_index(folder: Path, states) -> Path:
@@ -29,7 +32,7 @@ def write_index(folder: Path, states) -> Path:
     tasks, studies, others = grouped(lines, rubric)
     groups = [
         ("Tasks", "The five tasks, and the results that speak for them", tasks),
-        ("Studies", "The reports repeated, one study each", studies),
+        ("Studies", STUDIES, studies),
         ("Other pages", "Summary, benchmark, faults", others),
     ]
     run = {
@@ -43,7 +46,8 @@ def write_index(folder: Path, states) -> Path:
         groups=[(*heading, [lines[page] for page in members]) for *heading, members in groups if members],
         items=_facts(states, run),
         good=all(state.get("status") in COMPLETE for state in states),
-        banners=_banners(states, run),
+        banners=_banners(states, run, pages.get("summary", {}).get("results", {})),
+        abstract=_abstract(pages.get("summary", {})),
         headline=_headline(rubric, pages),
         ledger=_ledger(pages.get("summary", {})),
         hashes=run["pages"],
@@ -69,6 +73,9 @@ def _line(page, rubric):
     """One row of the index: a page, its standing, and the results that speak for it."""
     run, patterns = page["run"], {task["page"]: task.get("evidence", HEADLINES) for task in rubric["tasks"]}
     patterns = (patterns | rubric["evidence"]).get(page["name"], HEADLINES)
+    titles = page.get("titles") or {}
+    words = {named(key, titles): said for key, said in rubric.get("words", {}).get(page["name"], {}).items()}
+    shown = evidence(page["results"], patterns, titles=titles)
     return {
         "name": page["name"],
         "title": run.get("title") or page["name"],
@@ -76,7 +83,7 @@ def _line(page, rubric):
         "status": run.get("status") or "not known",
         "good": run.get("status") in COMPLETE,
         "took": duration(run.get("duration_s")),
-        "evidence": evidence(page["results"], patterns, titles=page.get("titles")),
+        "evidence": [(words.get(name, name), value) for name, value in shown],
     }
 
 
@@ -93,39 +100,67 @@ def _result(pages, key, rubric):
 
 
 def _headline(rubric, pages):
-    """Rows of the headline table: what a report prints, what our trials give, and the difference in points."""
+    """Rows of the headline table: what a report prints, what our trials give, the difference, and the verdict."""
     claims = {claim["id"]: claim for claim in base.read_yaml(base.NOTEBOOKS / "claims.yaml").get("claims", [])}
-    rows = []
-    for name in rubric["headline"].get("claims", []):
+    rows, summary = [], pages.get("summary", {}).get("results", {})
+    for name, network in rubric["headline"].get("claims", {}).items():
         if name in claims:
             claim = claims[name]
             keys = claims[name].get("evidence", "")
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
-            who, printed = f"Report {claim['report']}", str(claim["value"])
-            rows.append(_row(_result(pages, key, rubric), key, who, claim["statement"], printed))
+            row = _row(_result(pages, key, rubric), f"Report {claim['report']}", network, str(claim["value"]))
+            rows.append(row | {"verdict": _verdict(summary, name)})
     for own in rubric["headline"].get("ours", []):
-        rows.append(_row(_result(pages, own["key"], rubric), own["key"], "Ours", own["about"], ""))
+        rows.append(_row(_result(pages, own["key"], rubric), "Our model", own["about"], ""))
     return rows
 
 
-def _row(answer, key, who, what, printed):
+def _verdict(summary, claim):
+    """A claim's verdict, which the summary publishes as headline.<claim>.<verdict>; a dash where it does not."""
+    start = f"headline.{claim}."
+    found = [key.removeprefix(start) for key in summary if key.startswith(start)]
+    return found[0].replace("_", " ") if found else "–"
+
+
+def _row(answer, who, what, printed):
     result, name = answer
     claimed = read_number(printed)
     ours, difference, trained = "not run", "–", "–"
     if result:
-        ours = in_words(result, key)
+        ours = _percent(result)
         trained = f"{round(100 * result.get('share', 1), 1):g} %" if printed else "–"
         if claimed is not None and result.get("value") is not None:
-            difference = f"{100 * (result['value'] - claimed):+.1f}"
-    row = {"who": who, "what": what, "printed": printed or "–", "ours": ours, "page": name}
-    return row | {"difference": difference, "trained": trained}
+            difference = f"{100 * (result['value'] - claimed):+.1f}".replace("-", "−")
+    row = {"who": who, "what": what, "printed": percent(printed) if claimed else printed or "–", "ours": ours}
+    return row | {"difference": difference, "trained": trained, "page": name, "verdict": "–"}
+
+
+def _percent(result):
+    """An accuracy in percent with its deviation and its number of runs: 87.17 ± 0.24 % (n = 2)."""
+    if result.get("value") is None:
+        return "–"
+    spread = f" ± {100 * result['std']:.2f}" if result.get("std") else ""
+    return f"{100 * result['value']:.2f}{spread} % (n = {result['n']})"
+
+
+def _abstract(page):
+    """What the pages hold, what came out and how sure that is, from the summary's results; "" without a summary."""
+    told = {key.removeprefix("claims."): result["value"] for key, result in page.get("results", {}).items()}
+    verdicts = [name for name in (*VERDICTS, NOT_RUN) if told.get(name.replace(" ", "_"))]
+    if not {"claims", "shortened"} <= set(told):
+        return ""
+    counted = ", ".join(f"{number(told[name.replace(' ', '_')])} {name}" for name in verdicts)
+    text = f"Result: of {number(told['claims'])} claims (numbers and statements that the reports print), {counted}. "
+    text += f"How sure: {number(told['shortened'])} claims rest on shortened trainings, and none of them is decided"
+    if "expected_false" in told and "not_reproduced" in told:
+        text += f"; chance alone would refute {told['expected_false']:.1f} if every claim were true"
+    return f"{text}."
 
 
 def _ledger(page):
-    """(verdict, count) from the summary's results claims.<verdict>, in the ledger's order, and what they stand on."""
-    names = {name: f"claims.{name.replace(' ', '_')}" for name in (*VERDICTS, "not run")}
+    """(verdict, count) from the summary's results claims.<verdict>, in the ledger's order."""
+    names = {name: f"claims.{name.replace(' ', '_')}" for name in (*VERDICTS, NOT_RUN)}
     results = page.get("results", {})
-    names |= {"decided on one run": "claims.one_run", "resting on shortened trainings": "claims.shortened"}
     return [(name, number(results[key]["value"])) for name, key in names.items() if key in results]
 
 
@@ -135,10 +170,11 @@ def _facts(states, run):
     last = max((state for state in states if state.get("started")), key=lambda s: str(s["started"]), default={})
     authors = ", ".join(dict.fromkeys(state["author"] for state in states if state.get("author")))
     about = {"status": f"{complete} of {len(states)} pages complete", "budget": run["budget"], "data": run["data"]}
-    return facts({**last, **about, "duration_s": total, "author": authors, "changed": {}})
+    items = facts({**last, **about, "duration_s": total, "author": authors, "changed": {}})
+    return [("Pages made in" if name == "Took" else name, value) for name, value in items]
 
 
-def _banners(states, run):
+def _banners(states, run, summary):
     lines = []
     for state in states:
         if state.get("status") not in COMPLETE:
@@ -148,4 +184,7 @@ def _banners(states, run):
         lines.append(BANNER)
     if run["budget"] == "smoke":
         lines.append("Smoke budget: the shortest trainings that test the machinery, no results to quote.")
+    elif summary.get("claims.shortened", {}).get("value"):
+        short, total = (number(summary[f"claims.{name}"]["value"]) for name in ("shortened", "claims"))
+        lines.append(f"Reduced budget ({run['budget']}): {short} of {total} claims rest on shortened trainings.")
     return lines

@@ -23,7 +23,12 @@ RESULTS = {
     "task1_data_loaders": {"learning_images": result(54000), "test_images": result(10000)},
     "task5_final_accuracy": {"loss": result(0.3)},
     "study_a_sgd_sweep": {"a1.test_accuracy": result(0.8563, 0.004, 5), "a4.test_accuracy": result(None, n=0)},
-    "summary": {"claims.not_reproduced": result(41), "claims.reproduced": result(151), "claims.exceeded": result(3)},
+    "summary": {
+        "claims.not_reproduced": result(41),
+        "claims.reproduced": result(151),
+        "claims.exceeded": result(3),
+        "headline.A1.best.not_reproduced": result(-0.4),
+    },
 }
 
 
@@ -72,7 +77,8 @@ def test_tasks_and_studies_show_their_evidence(built):
         ["Task5 Final Accuracy", "test accuracy 0.9058 ± 0.0101 (n = 3)", "complete", "3 min 5 s"],
     ]
     studies = rows(soup, "Studies")
-    assert studies[0][1] == "a1, test accuracy 0.8563 ± 0.0040 (n = 5) a4, test accuracy –"
+    first, second = "rate 0.1, batch 64: test accuracy", "rate 0.1, batch 256: test accuracy"  # rubric.yaml's words
+    assert studies[0][1] == f"{first} 0.8563 ± 0.0040 (n = 5) {second} –"
     assert [row[2] for row in studies] == ["complete", "failed", "not run"]
     assert rows(soup, "Other pages")[0][0] == "Summary"
     links = {a["href"] for a in soup.main("a")}
@@ -94,16 +100,10 @@ def test_what_is_unfinished_is_said_above_the_title(built):
 def test_our_numbers_stand_beside_the_reports(built):
     _, _, soup = built
     table = rows(soup, "Ours against the reports")
-    assert table[0] == [
-        "Report A",
-        "best accuracy of all its settings",
-        "0.8603",
-        "0.8563 ± 0.0040 (n = 5)",
-        "-0.4",
-        "100 %",
-    ]
-    assert table[1][2:] == ["90.05 %", "not run", "–", "–"]
-    assert table[-1][0] == "Ours"
+    assert table[0][0] == "Report A" and table[0][1].startswith("patch network")
+    assert table[0][2:] == ["86.03 %", "85.63 ± 0.40 % (n = 5)", "−0.4", "100 %", "not reproduced"]
+    assert table[1][2:] == ["90.05 %", "not run", "–", "–", "–"]
+    assert table[-1][0] == "Our model"
     assert len(table) == 7
 
 
@@ -115,8 +115,8 @@ def test_a_copy_of_a_notebook_does_not_speak_for_it(tmp_path):
         states.insert(0, {**sample_page.STATE, "notebook": name, "title": name})
     soup = BeautifulSoup(index.write_index(tmp_path, states).read_text(encoding="utf-8"), "html.parser")
     table = rows(soup, "Ours against the reports")
-    assert table[0][3] == "0.8563 ± 0.0040 (n = 5)"
-    assert table[-1][3].startswith("0.9058")
+    assert table[0][3] == "85.63 ± 0.40 % (n = 5)"
+    assert table[-1][3].startswith("90.58")
     listed = {row[0] for label in ("Tasks", "Studies", "Other pages") for row in rows(soup, label)}
     assert {"task5_final_accuracy-Copy1", "study_a_sgd_sweep-Copy1", "Task5 Final Accuracy"} <= listed
 
@@ -133,6 +133,32 @@ def test_the_ledger_is_counted_in_its_order(built):
     _, _, soup = built
     counts = [(item.dt.text, item.dd.text) for item in soup.find(class_="counts")("div")]
     assert counts == [("reproduced", "151"), ("exceeded", "3"), ("not reproduced", "41")]
+
+
+def test_the_abstract_is_the_summarys(tmp_path):
+    counted = {"claims": 5, "reproduced": 2, "not_reproduced": 1, "exceeded": 0, "inconclusive": 2, "shortened": 2}
+    results = {f"claims.{name}": result(value) for name, value in counted.items()}
+    results["claims.expected_false"] = result(0.15)
+    folder = tmp_path / "standard"
+    folder.mkdir()
+    content = sample_page.cells(sample_page.bundle(results=results))
+    sample_page.page(folder, "summary", content=content, title="Summary")
+    states = [{**sample_page.STATE, "notebook": "summary", "title": "Summary"}]
+    soup = BeautifulSoup(index.write_index(folder, states).read_text(encoding="utf-8"), "html.parser")
+    text = " ".join(soup.main.text.split())
+    assert "of 5 claims (numbers and statements that the reports print), 2 reproduced, 1 not reproduced" in text
+    assert "0 exceeded" not in text and "chance alone would refute 0.1 if" in text
+    assert "2 of 5 claims rest on shortened trainings" in soup.header.text
+    assert "Result:" not in index.write_index(tmp_path, []).read_text(encoding="utf-8")
+
+
+def test_the_index_has_words_for_results_that_it_shows():
+    rubric = load_rubric()
+    shown = {task["page"]: task["evidence"] for task in rubric["tasks"]} | rubric["evidence"]
+    for name, words in rubric["words"].items():
+        assert set(words) <= set(shown[name]), name
+    for name in (page for page in shown if not page.startswith("task")):
+        assert set(shown[name]) == set(rubric["words"][name]), name
 
 
 def test_an_index_of_nothing_and_of_everything_stale(tmp_path):
