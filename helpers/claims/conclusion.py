@@ -94,7 +94,7 @@ def _show_lines(page, lines: pd.DataFrame, caption: str) -> None:
     linked = [Link(line.statement, f"summary.html#claim-{line.claim}") for line in lines.itertuples()]
     table = lines.assign(claim=linked).drop(columns=["statement", "share"])
     empty = [name for name in ("printed", "smallest difference seen") if not table[name].any()]
-    page.table(table.drop(columns=empty), caption)
+    page.table(table.drop(columns=empty).reset_index(drop=True), caption)
 
 
 def _show_contradictions(page, report: str) -> None:
