@@ -132,7 +132,7 @@ def page_ledger(report: str, results: dict, basis: pool.Basis | None = None) -> 
     """
     study, claims = _home(report, frozenset(results))
     if not claims:
-        return pd.DataFrame()
+        return pd.DataFrame(columns=["claim", "kind", "verdict", "n", "share", "p", "survives"])
     values = readings.printed_values(load_claims())
     named, basis = evidence.answers({study: {"results": results}}), basis or pool.committed()
     frame = pd.DataFrame([readings.judge_claim(claim, named, basis, values) for claim in claims])
@@ -241,12 +241,11 @@ def tell_all(page, frame: pd.DataFrame) -> None:
 
 def _counted(totals: dict, of: str = "verdicts") -> str:
     """The counts of a page as a sentence of `page.say`, published as `of`; verdicts that no claim has are left out."""
-    words = {"reproduced": "are reproduced", "exceeded": "are exceeded", "not_reproduced": "are not reproduced"}
-    words |= {"inconclusive": "stay inconclusive", "not_comparable": "cannot be compared", "not_run": "were not run"}
+    words = {"reproduced": "reproduced", "exceeded": "exceeded", "not_reproduced": "not reproduced"}
+    words |= {"inconclusive": "inconclusive", "not_comparable": "not comparable", "not_run": "not run"}
+    words |= {"consistent": "in agreement with another printed value", "inconsistent": "in contradiction to one"}
     parts = [f"{{{of}.{name}}} {text}" for name, text in words.items() if totals[name]]
-    if totals["consistent"] + totals["inconsistent"]:
-        parts.append(f"{{{of}.consistent}} agree with another printed value, {{{of}.inconsistent}} contradict one")
-    text = f"Of {{{of}.claims}} claims " + ", ".join(parts) + "."
+    text = f"Claims: {{{of}.claims}}; of these " + ", ".join(parts) + "."
     if totals["not_reproduced"]:
         text += f" Were all of them true, chance alone would refute {{{of}.expected_false:.1f}}."
     return text

@@ -26,7 +26,7 @@ def study_c(monkeypatch):
 
 def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
     found, sure, picture, caption = shown(conclusion.conclude, study_c, "C", "And a sentence.")
-    assert found["text/markdown"].startswith("**Found.** And a sentence. Of ")
+    assert found["text/markdown"].startswith("**Found.** And a sentence. Claims: ")
     frame = ledger.page_ledger("C", study_c.published)
     tested = frame[frame["n"] > 0]
     whole = (tested["share"] == 1).sum()
@@ -47,9 +47,8 @@ def test_one_training_has_no_spread(study_c, shown):
 
 def test_the_counts_in_the_opening_add_up(study_c, shown):
     found = shown(conclusion.conclude, study_c, "C")[0]["text/markdown"]
-    total, *parts = [
-        int(number) for number in re.findall(r"\d+(?= claims| are| stay| cannot| were| agree| contradict)", found)
-    ]
+    said = found.split("Claims: ")[1]
+    total, *parts = map(int, re.findall(r"(\d+)(?=; of these| [a-z]+(?: [a-z]+)*[,.])", said))
     assert total == sum(parts) == len(ledger.page_ledger("C", study_c.published))
 
 

@@ -129,7 +129,7 @@ def test_the_summary_opens_with_every_count_and_the_reasons(everywhere, shown):
     frame, here = everywhere[0], page.Page("summary", {"budget": "full"}, {})
     [said] = shown(ledger.tell_all, here, frame)
     found, text = ledger.count(frame), said["text/markdown"]
-    assert text.startswith(f"**Found.** Of {found['claims']} claims {found['reproduced']} are reproduced")
+    assert text.startswith(f"**Found.** Claims: {found['claims']}; of these {found['reproduced']} reproduced")
     for name, total in found.items():
         assert name == "not_run" or here.published[f"claims.{name}"]["value"] == total
     assert here.published["claims.shortened"]["share"] == frame["share"].min()
@@ -187,8 +187,8 @@ def test_the_page_says_and_publishes_these_counts(everywhere, shown):
     found = ledger.count(frame)
     for name in ("claims", "reproduced", "not_reproduced", "inconclusive", "inconsistent", "expected_false"):
         assert here.published[f"verdicts.{name}"]["value"] == found[name]
-    assert f"Of {found['claims']} claims {found['reproduced']} are reproduced" in said["text/markdown"]
-    assert said["text/markdown"].startswith("**Found.** More. Of ")
+    assert f"Claims: {found['claims']}; of these {found['reproduced']} reproduced" in said["text/markdown"]
+    assert said["text/markdown"].startswith("**Found.** More. Claims: ")
 
 
 def test_the_index_shows_the_summarys_counts_in_the_ledgers_order(everywhere):
@@ -304,7 +304,7 @@ def test_nothing_shortened_stands_in_an_opening(shown):
     a_page.publish("a4.test_accuracy", [0.700, 0.701, 0.699], share=0.011, records=["k3", "k4", "k5"])
     whole, short = "Row 3: {a3.test_accuracy:.2f}.", "Row 4: {a4.test_accuracy:.2f}, {a4.test_accuracy.n} seeds."
     [said] = shown(ledger.tell_result, a_page, "A", whole, short)
-    assert said["text/markdown"].startswith("**Found.** Row 3: 0.83. Of ")
+    assert said["text/markdown"].startswith("**Found.** Row 3: 0.83. Claims: ")
     assert "0.7" not in said["text/markdown"] and a_page.published["verdicts.not_reproduced"]["value"] == 0
     [said] = shown(ledger.tell_result, a_page, "A", "{a4.test_accuracy.n} seeds beside {a3.test_accuracy}.")
     assert "seeds beside" not in said["text/markdown"]
