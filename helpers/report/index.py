@@ -111,7 +111,9 @@ def _headline(rubric, pages):
             row = _row(_result(pages, key, rubric), f"Report {claim['report']}", network, str(claim["value"]))
             rows.append(row | {"verdict": _verdict(summary, name)})
     for own in rubric["headline"].get("ours", []):
-        rows.append(_row(_result(pages, own["key"], rubric), "Our model", own["about"], ""))
+        result, page = _result(pages, own["key"], rubric)
+        if result is None or result.get("share", 1) == 1:  # nothing shortened stands for our model
+            rows.append(_row((result, page), "Our model", own["about"], ""))
     return rows
 
 

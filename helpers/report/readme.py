@@ -50,7 +50,9 @@ def _best(results: dict) -> list[str]:
         link = f"[report {claim.report}]({found['page']}): {claim.statement}"
         lines.append(f"| {link} | {claim.value} | {_in_words(claim.id, found)} | {found['n']} |")
     for own in headline["ours"]:
-        found = results[own["key"]]
+        found = results.get(own["key"], {"share": 0})
+        if found["share"] < 1:
+            continue
         lines.append(f"| **[{own['about']}]({found['page']})** | | **{_in_words(own['key'], found)}** | {found['n']} |")
     return lines
 
