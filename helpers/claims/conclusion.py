@@ -27,7 +27,7 @@ def conclude(page, report: str, *sentences: str) -> None:
     _say_how_sure(page, frame[frame["n"] > 0], shown)
     if len(lines):
         several = np.isfinite(lines["half_width"]).any()
-        bars = ": 95 % of new trainings would fall inside a bar" if several else "; one training tells no spread"
+        bars = ": 95 % of new trainings would fall inside a bar" if several else "; so few trainings tell no spread"
         page.show(figures.forest(lines.head(MOST)), f"The test accuracies that report {report} prints and ours{bars}.")
 
 

@@ -38,11 +38,11 @@ def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
     assert "Forest plot" in picture["text/plain"] and "95 % of new trainings" in caption["text/markdown"]
 
 
-def test_one_training_has_no_spread(study_c, shown):
+def test_too_few_trainings_have_no_spread(study_c, shown):
     for key in list(study_c.published):
         study_c.publish(key, [0.870], seeds=[0], records=["a"])
     _, _, picture, caption = shown(conclusion.conclude, study_c, "C")
-    assert "one training tells no spread" in caption["text/markdown"] and "nan" not in picture["text/plain"]
+    assert "so few trainings tell no spread" in caption["text/markdown"] and "nan" not in picture["text/plain"]
 
 
 def test_the_counts_in_the_opening_add_up(study_c, shown):

@@ -63,7 +63,7 @@ def test_it_says_what_the_network_says_of_a_test_image(network, config):
         prediction.as_dataset = original
     order = np.argsort(-expected, kind="stable")
     assert list(frame["class"]) == [dataset.classes[place] for place in order]
-    np.testing.assert_allclose(frame["probability"], expected[order], rtol=1e-5)
+    np.testing.assert_allclose(frame["probability"], expected[order], atol=1e-3)  # kept in half precision
     assert made[0].shape[2] == 3
 
 
