@@ -1,6 +1,7 @@
 """The README's table is what the published results say, and is written between its marks alone."""
 
 import pytest
+from scipy import stats
 
 from helpers import base
 from helpers.base import CourseworkError
@@ -18,12 +19,25 @@ def test_the_readme_says_what_is_published(name):
 def test_every_count_of_the_readme_is_one_of_the_summary():
     """One source for all counts: each column adds up to the total that the summary's own sentence gives."""
     results = evidence.load_results(base.PUBLISHED.name)
-    lines = [line.strip("| ").split(" | ") for line in readme.results().split("\n\n")[1].splitlines()]
+    lines = [line.strip("| ").split(" | ") for line in readme.results().split("\n\n")[-1].splitlines()]
     heads, reports, last = lines[0][1:], [line[1:] for line in lines[2:-1]], lines[-1][1:]
     assert len(reports) == 5 and len(heads) > 3
     for name, column, total in zip(heads, zip(*reports), last, strict=True):
         key = "claims" if name == "all" else name.replace(" ", "_")
         assert sum(map(int, column)) == int(total) == results[f"summary.claims.{key}"]["value"]
+
+
+def test_our_own_network_stands_with_its_interval_its_cost_and_what_is_missing():
+    known = {"value": 0.922, "std": 0.002, "n": 4, "share": 1.0}
+    results = {"study_g.final.our_own_network.test_accuracy": known, "study_g.final.minutes": {"values": [30.0] * 4}}
+    half = stats.t.ppf(0.975, 3) * 0.002 / 2
+    text = " ".join(readme._own(results))
+    assert f"0.9220, 95 % interval of the mean {0.922 - half:.4f} to {0.922 + half:.4f}" in text
+    assert "took 2.0 hours" in text and text.rstrip().endswith("Aimed at was 0.93, 0.0080 is missing.")
+    results |= {"study_g.final.our_own_network.test_accuracy": known | {"value": 0.931}}
+    assert " ".join(readme._own(results)).rstrip().endswith("Aimed at was 0.93, reached.")
+    known["share"] = 0.5
+    assert readme._own({"study_g.final.our_own_network.test_accuracy": known}) == readme._own({}) == []
 
 
 def test_only_what_lies_between_the_marks_is_written(tmp_path, monkeypatch):
