@@ -69,8 +69,8 @@ def _own(results: dict) -> list[str]:
     low, high = stats.t.interval(0.95, found["n"] - 1, mean, found["std"] / found["n"] ** 0.5)
     short = f"Aimed at was {AIM}, {'reached' if mean >= AIM else f'{AIM - mean:.4f} is missing'}."
     return [
-        "Our own network keeps to the coursework's architecture and was chosen on validation images alone. Trained on a",
-        f"long schedule, {found['n']} of them read the test set once each: {mean:.4f}, 95 % interval of the mean",
+        "Our own network keeps to the coursework's architecture and was chosen on validation images alone. On a long",
+        f"schedule {found['n']} of them read the test set once each: {mean:.4f}, 95 % interval of the mean",
         f"{low:.4f} to {high:.4f}; together they took {hours:.1f} hours on one core. {short}",
         "",
     ]
