@@ -100,7 +100,7 @@ def _show_lines(page, lines: pd.DataFrame, caption: str) -> None:
 def _show_contradictions(page, report: str) -> None:
     """The printed values that do not fit each other: no training is needed to see it."""
     frame = ledger.page_ledger(report, page.published)
-    wrong = frame[frame["verdict"] == "inconsistent"] if len(frame) else frame
+    wrong = frame[frame["verdict"] == "inconsistent"]
     if len(wrong):
-        table = wrong.assign(claim=wrong["statement"], **{"as printed": wrong["reason"]})[["claim", "as printed"]]
+        table = wrong[["statement", "reason"]].set_axis(["claim", "as printed"], axis=1)
         page.table(table.reset_index(drop=True), "Printed values that contradict each other; this needs no training.")

@@ -82,11 +82,8 @@ def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
 def _source(line: dict, words: str) -> str:
     """The claim's id, which leads to the page that answers it."""
     page = next((path.stem for path in base.NOTEBOOKS.glob(f"{line['home']}_*.ipynb")), "")
-    return (
-        f'<small><a href="{page}.html">{in_words(line["home"])}</a>, {words}</small>'
-        if page
-        else f"<small>{words}</small>"
-    )
+    link = f'<a href="{page}.html">{in_words(line["home"])}</a>, ' if page else ""
+    return f"<small>{link}{words}</small>"
 
 
 def _notes_listed(notes: dict[str, int]) -> str:

@@ -196,7 +196,7 @@ def with_interval(line: dict) -> str:
 def innocent_causes(report: str, results: dict) -> pd.DataFrame:
     """What may explain, without anybody's fault, the claims of `report` that a page's own results do not reproduce."""
     frame, causes = page_ledger(report, results), {}
-    refuted = set(frame["claim"][frame["verdict"] == "not reproduced"]) if len(frame) else set()
+    refuted = set(frame["claim"][frame["verdict"] == "not reproduced"])
     for claim in load_claims():
         for cause in claim.causes if claim.id in refuted else ():
             causes.setdefault(cause, []).append(claim.statement)
