@@ -1,4 +1,4 @@
-"""How a study's page answers the claims of its report: the opening with one picture, and the table of all claims."""
+"""What a page says of the claims that it answers: the opening with one picture, and the table of all claims."""
 
 import re
 
@@ -7,48 +7,92 @@ import pandas as pd
 
 from helpers import figures
 from helpers.claims import ledger, spread, values
+from helpers.page import markup
 from helpers.page.markup import Link
 
 ON_THE_AXIS = re.compile(r"^test accuracy( after \d+ epochs)?( with| at|:)? (?=.)")  # said of every row there
 MOST = 16  # rows of the picture: more than fill a telephone's screen twice
+LEDGER = "[the ledger](summary.html#the-ledger)"
 
 
 def conclude(page, report: str, *sentences: str) -> None:
-    """Say how a page's own results answer the claims of `report`: `sentences`, the counts, how sure they are; draw it.
+    """Say what a page's own results answer to `report`, then how sure that is, with every count; draw it.
 
-    See `ledger.tell_result`, which also publishes the counts. The picture is a forest plot of the printed test
-    accuracies; without any there is none.
+    This is what a page opens with, so nothing shortened stands in it: of `sentences` one is left out where one of its
+    results does not come from trainings in full. The picture is a forest plot of the printed test accuracies; without
+    any there is none. Publishes the counts as verdicts.<verdict>.
     """
-    frame = ledger.tell_result(page, report, *sentences)
+    frame = ledger.page_ledger(report, page.published)
+    named = {text: markup.named_results(text, page.published) for text in sentences}
+    whole = [text for text, keys in named.items() if all(page.published[key]["share"] == 1 for key in keys)]
+    page.say(" ".join(["**Found.**", *(whole or ["Nothing yet: all trainings are shortened."])]))
     if frame.empty:
         return
     lines = accuracies(frame)
     shown = " Figure 1 sets the printed test accuracies beside ours." if len(lines) else ""  # the page's first picture
-    _say_how_sure(page, frame[frame["n"] > 0], shown)
+    _say_how_sure(page, frame, shown)
     if len(lines):
-        several = np.isfinite(lines["half_width"]).any()
-        bars = ": 95 % of new trainings would fall inside a bar" if several else "; so few trainings tell no spread"
-        page.show(figures.forest(lines.head(MOST)), f"The test accuracies that report {report} prints and ours{bars}.")
+        bars = "95 % of new trainings would fall inside a bar."
+        if not np.isfinite(lines["half_width"]).any():
+            bars = "with so few trainings a row, no spread can be drawn."
+        page.show(
+            figures.forest(lines.head(MOST)), f"Test accuracies that report {report} prints, and ours (means); {bars}"
+        )
 
 
-def _say_how_sure(page, tested: pd.DataFrame, more: str) -> None:
-    whole = tested[tested["share"] == 1]
-    page.publish("sure.tested", len(tested))
+def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
+    totals = ledger.count(frame)
+    for name in ("claims", *(name.replace(" ", "_") for name in ledger.VERDICTS), "expected_false"):
+        page.publish(f"verdicts.{name}", totals[name])
+    words = f"**How sure.** {_counted(totals, 'verdicts')}"
+    whole = frame[(frame["n"] > 0) & (frame["share"] == 1)]
     page.publish("sure.whole", len(whole))
-    words = "**How sure.** {sure.tested} claims are tested by trainings, {sure.whole} of them by trainings in full"
     if len(whole):
         fewest, most = int(whole["n"].min()), int(whole["n"].max())
         page.publish("sure.fewest", fewest)
         page.publish("sure.most", most)
-        words += " of {sure.fewest} to" * (fewest < most) or " of"
-        words += f" {{sure.most}} seed{'s' * (most > 1)} each"
-    words += ". Where the seeds are too few to tell, or a training is shortened, the verdict is *inconclusive*."
-    sharp = whole.loc[whole["evidence"].map(spread.is_accuracy), "resolution"].dropna()
+        words += " Trainings in full stand behind {sure.whole} of the claims, " + "{sure.fewest} to " * (fewest < most)
+        words += "{sure.most} for each."
+    if totals["inconclusive"]:
+        words += " *Inconclusive* means that the trainings are too few to tell, or shortened."
+    whole = whole[whole["evidence"].map(spread.is_accuracy)]
+    sharp = whole["resolution"].dropna()
     if len(sharp):
-        page.publish("sure.resolution", float(sharp.median()))
-        words += " A printed accuracy with seeds enough would typically be refuted if it were off by "
-        words += "{sure.resolution:.3f}."
+        page.publish("sure.best", float(sharp.min()))
+        page.publish("sure.worst", float(sharp.max()))
+        words += " An error of a printed accuracy would be noticed from {sure.best:.3f} on where trainings differ "
+        words += "least, and from {sure.worst:.3f} on where they differ most."
     page.say(f"{words}{more}")
+
+
+def tell_all(page, frame: pd.DataFrame) -> None:
+    """Publish every count of the whole ledger, and say them with the reasons of what is inconclusive."""
+    for name, total in (totals := ledger.count(frame)).items():
+        if name != "not_run" or total:
+            page.publish(f"claims.{name}", total, share=frame["share"].min() if name == "shortened" else 1.0)
+    page.publish("claims.findings", ledger.findings(frame, "not reproduced"))
+    text = f"**Found.** {_counted(totals, 'claims')}"
+    if totals["not_reproduced"]:
+        text += " What is not reproduced comes to {claims.findings} separate findings: claims that rest on one log or "
+        text += "on the same trainings are one."
+    if len(table := ledger.reasons(frame)):
+        for name, total in table["claims"].items():
+            page.publish(f"inconclusive.{name}", total)
+        parts = [f"{line.reason} ({{inconclusive.{line.Index}}})" for line in table.itertuples()]
+        text += f" Why claims are inconclusive: {'; '.join(parts)}."
+    page.say(text)
+
+
+def _counted(totals: dict, of: str) -> str:
+    """The counts of a page as a sentence of `page.say`, published as `of`; verdicts that no claim has are left out."""
+    words = {"reproduced": "reproduced", "exceeded": "exceeded", "not_reproduced": "not reproduced"}
+    words |= {"inconclusive": "inconclusive", "not_comparable": "not comparable", "not_run": "not run"}
+    words |= {"consistent": "in agreement with another printed value", "inconsistent": "in contradiction to one"}
+    parts = [f"{{{of}.{name}}} {text}" for name, text in words.items() if totals[name]]
+    text = f"Verdicts on {{{of}.claims}} claims: {', '.join(parts)}."
+    if totals["not_reproduced"]:
+        text += f" Even if every claim were true, chance would refute about {{{of}.expected_false:.1f}} of them."
+    return text
 
 
 def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +105,7 @@ def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
             continue
         low, high, _ = values.printed(line["printed"])
         mean, half = (float("nan") if line[name] is None else line[name] for name in ("value", "half_width"))
-        label = ON_THE_AXIS.sub("", line["statement"])
+        label = ON_THE_AXIS.sub("", line["statement"]) + f", {line['reading']}" * bool(line["reading"])
         lines.append((label, low, high, mean, half, line["verdict"], line["share"] < 1))
     return pd.DataFrame(lines, columns=["label", "low", "high", "mean", "half_width", "verdict", "short"])
 
@@ -69,21 +113,19 @@ def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
 def set_beside(page, report: str) -> None:
     """Show the claims of `report` that a page's trainings in full answer, each linked to its row of the ledger.
 
-    Then how many wait for such trainings, which printed values contradict each other, and the innocent causes of what
-    is not reproduced.
+    Then how many others there are and why they are not shown, which printed values contradict each other, and the
+    innocent causes of what is not reproduced.
     """
-    frame = ledger.beside(report, page.published)
+    frame, every = ledger.beside(report, page.published), ledger.page_ledger(report, page.published)
     whole = frame[frame["share"] == 1]
     if len(whole):
-        _show_lines(
-            page, whole, f"What report {report} claims beside what trainings in full give; ± spans 95 % of new ones."
-        )
-    page.publish("waiting", len(frame) - len(whole))
-    if len(whole) < len(frame):
-        page.say(
-            "Claims that wait for trainings in full: {waiting}; they stand in [the ledger](summary.html#the-ledger)."
-        )
-    _show_contradictions(page, report)
+        several = "; 95 % of new trainings would fall within ±" if whole["ours"].str.contains("±").any() else ""
+        _show_lines(page, whole, f"What report {report} claims, beside what n trainings in full give{several}.")
+    _count_others(page, every[~every["claim"].isin(whole["claim"])])
+    wrong = every[every["verdict"] == "inconsistent"]
+    if len(wrong):  # no training is needed to see it
+        table = wrong[["statement", "reason"]].set_axis(["claim", "as printed"], axis=1).reset_index(drop=True)
+        page.table(table, "Printed values that contradict each other; a range is that of their rounding.")
     causes = ledger.innocent_causes(report, page.published)
     if len(causes):
         page.table(causes, "What may explain, without anybody's fault, the claims that are not reproduced.")
@@ -93,14 +135,21 @@ def _show_lines(page, lines: pd.DataFrame, caption: str) -> None:
     """A table of claims in words, without columns that say nothing here."""
     linked = [Link(line.statement, f"summary.html#claim-{line.claim}") for line in lines.itertuples()]
     table = lines.assign(claim=linked).drop(columns=["statement", "share"])
-    empty = [name for name in ("printed", "smallest difference seen") if not table[name].any()]
+    empty = [name for name in ("printed", "detectable difference") if not table[name].any()]
     page.table(table.drop(columns=empty).reset_index(drop=True), caption)
 
 
-def _show_contradictions(page, report: str) -> None:
-    """The printed values that do not fit each other: no training is needed to see it."""
-    frame = ledger.page_ledger(report, page.published)
-    wrong = frame[frame["verdict"] == "inconsistent"]
-    if len(wrong):
-        table = wrong[["statement", "reason"]].set_axis(["claim", "as printed"], axis=1)
-        page.table(table.reset_index(drop=True), "Printed values that contradict each other; this needs no training.")
+def _count_others(page, others: pd.DataFrame) -> None:
+    """Say why the table of claims beside ours leaves `others` out; what contradicts itself has a table of its own."""
+    reasons = {
+        "waiting": ("inconclusive", "whose trainings are shortened"),
+        "agreeing": ("consistent", "that agree with another printed value"),
+        "apart": ("not comparable", "that cannot be compared"),
+        "without_result": (ledger.NOT_RUN, "without a result here"),
+    }
+    parts = []
+    for name, (verdict, words) in reasons.items():
+        page.publish(name, int((others["verdict"] == verdict).sum()))
+        parts += [f"{{{name}}} {words}"] if page.published[name]["value"] else []
+    if parts:
+        page.say(f"Claims that are not in this table: {', '.join(parts)}. They stand in {LEDGER}.")

@@ -180,7 +180,7 @@ def judge_count(claim, sample: Sample) -> Verdict:
 
 
 def judge_seen(claim, sample: Sample) -> Verdict:
-    """A yes/no finding: reproduced when half of the seeds or more show it, not when significantly fewer do.
+    """A yes/no finding: reproduced when half of at least two seeds show it, not when significantly fewer do.
 
     A fact of the code, which no training stands behind, is the same every time. Of a printed nan only a loss that is
     not finite is a sighting: a seed that ends at chance with a finite loss is neither for nor against it.
@@ -201,6 +201,8 @@ def _found(seen: list[bool], sample: Sample, reason: str) -> Verdict:
         return inconclusive("no training tells")
     if sample.share < 1:
         return inconclusive(f"{reason}; {shortened(sample)}")
+    if not sample.fact and len(seen) == 1:
+        return inconclusive(f"{reason}; one training")
     if 2 * sum(seen) >= len(seen):
         return Verdict(verdict="reproduced", reason=reason)
     if sample.fact:

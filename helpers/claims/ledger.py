@@ -143,21 +143,29 @@ def page_ledger(report: str, results: dict, basis: pool.Basis | None = None) -> 
 def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:
     """A report's claims that a page's own trainings answer: claim, statement, verdict, printed, ours, n, share ...
 
-    verdict: with what each reading gives, where they part. smallest difference seen: what would have been refuted in
-    nine cases of ten.
+    verdict: with what each reading gives, where they part; ours: with the reading it was measured under. detectable
+    difference: what would have been refuted in nine cases of ten, in the unit of what is printed.
     """
-    columns = ["claim", "statement", "verdict", "printed", "ours", "n", "share", "smallest difference seen"]
+    columns = ["claim", "statement", "verdict", "printed", "ours", "n", "share", "detectable difference"]
     frame = page_ledger(report, results, basis)
     if frame.empty:
         return pd.DataFrame(columns=columns)
     frame = frame[(frame["verdict"] != NOT_RUN) & (frame["kind"] != "arithmetic") & (frame["n"] > 0)]
-    seen = [markup.number(value, ".2g") if pd.notna(value) else "" for value in frame["resolution"]]
+    lines = frame.to_dict("records")
     return frame.assign(
-        verdict=[line["readings"] if line["joined"] else line["verdict"] for line in frame.to_dict("records")],
+        verdict=[line["readings"] if line["joined"] else line["verdict"] for line in lines],
         printed=frame["printed"].map(as_printed),
-        ours=[with_interval(line) for line in frame.to_dict("records")],
-        **{"smallest difference seen": seen},
+        ours=[with_interval(line) + f" ({line['reading']})" * bool(line["reading"]) for line in lines],
+        **{"detectable difference": [_detectable(line) for line in lines]},
     )[columns].reset_index(drop=True)
+
+
+def _detectable(line: dict) -> str:
+    if pd.isna(line["resolution"]):
+        return ""
+    if line["printed"].endswith("%"):
+        return f"{markup.number(100 * line['resolution'], '.2g')} %"
+    return markup.number(line["resolution"], ".2g") + " epochs" * (line["kind"] == "epoch")
 
 
 def as_printed(text: str) -> str:
@@ -202,53 +210,6 @@ def innocent_causes(report: str, results: dict) -> pd.DataFrame:
             causes.setdefault(cause, []).append(claim.statement)
     rows = [(cause, "; ".join(dict.fromkeys(statements))) for cause, statements in causes.items()]
     return pd.DataFrame(rows, columns=["innocent cause", "may explain"])
-
-
-def tell_result(page, report: str, *sentences: str) -> pd.DataFrame:
-    """Publish how a page's own results answer the claims of `report`, and say `sentences`, then the counts.
-
-    This is what a page opens with, so nothing shortened stands in it: a sentence is left out where one of its results
-    does not come from trainings in full. Returns the page's ledger (see `page_ledger`).
-    """
-    frame = page_ledger(report, page.published)
-    totals = count(frame)
-    for name in ("claims", *(name.replace(" ", "_") for name in VERDICTS)):
-        page.publish(f"verdicts.{name}", totals[name])
-    page.publish("verdicts.expected_false", totals["expected_false"])
-    named = {text: markup.named_results(text, page.published) for text in sentences}
-    whole = [text for text, keys in named.items() if all(page.published[key]["share"] == 1 for key in keys)]
-    page.say(" ".join(["**Found.**", *whole, _counted(totals)]))
-    return frame
-
-
-def tell_all(page, frame: pd.DataFrame) -> None:
-    """Publish every count of the whole ledger, and say them with the reasons of what is inconclusive."""
-    for name, total in (totals := count(frame)).items():
-        if name != "not_run" or total:
-            page.publish(f"claims.{name}", total, share=frame["share"].min() if name == "shortened" else 1.0)
-    page.publish("claims.findings", findings(frame, "not reproduced"))
-    text = f"**Found.** {_counted(totals, 'claims')}"
-    if totals["not_reproduced"]:
-        text += " What is not reproduced comes to {claims.findings} separate findings: claims that rest on one log or "
-        text += "on the same trainings are one."
-    if len(table := reasons(frame)):
-        for name, total in table["claims"].items():
-            page.publish(f"inconclusive.{name}", total)
-        parts = [f"{line.reason} ({{inconclusive.{line.Index}}})" for line in table.itertuples()]
-        text += f" Why claims are inconclusive: {'; '.join(parts)}."
-    page.say(text)
-
-
-def _counted(totals: dict, of: str = "verdicts") -> str:
-    """The counts of a page as a sentence of `page.say`, published as `of`; verdicts that no claim has are left out."""
-    words = {"reproduced": "reproduced", "exceeded": "exceeded", "not_reproduced": "not reproduced"}
-    words |= {"inconclusive": "inconclusive", "not_comparable": "not comparable", "not_run": "not run"}
-    words |= {"consistent": "in agreement with another printed value", "inconsistent": "in contradiction to one"}
-    parts = [f"{{{of}.{name}}} {text}" for name, text in words.items() if totals[name]]
-    text = f"Claims: {{{of}.claims}}; of these " + ", ".join(parts) + "."
-    if totals["not_reproduced"]:
-        text += f" Were all of them true, chance alone would refute {{{of}.expected_false:.1f}}."
-    return text
 
 
 def log_odds(ids: list[str], results: dict, basis: pool.Basis | None = None) -> float | None:

@@ -66,7 +66,7 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         verdicts = {name: judge_reading(claim, text, results, basis) for name, text in claim.evidence.items()}
         chosen, joined = join(verdicts)
     place = [*verdicts.values()].index(chosen) if chosen in verdicts.values() else 0
-    text = [*claim.evidence.values()][place] if claim.evidence else None
+    reading, text = [*claim.evidence.items()][place] if claim.evidence else ("", None)
     first = [results[key] for key in claim.needs(text) if key in results] if text else []
     standin = any(results[key]["standin"] for key in claim.needs() if key in results)
     if claim.undefined or standin:
@@ -80,6 +80,7 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         "statement": claim.statement,
         "printed": claim.value,
         "value": value,
+        "reading": reading,
         "measured": _measured(claim, text, results, first),
         "verdict": chosen.verdict,
         "joined": joined,

@@ -130,5 +130,5 @@ def _words(values: list) -> str:
     """A number, a shape, or the range of several numbers."""
     if isinstance(values[0], tuple):
         return str(values[0])
-    low, high = min(values), max(values)
-    return f"{low:.6g}" if math.isclose(low, high) else f"{low:.6g} to {high:.6g}"
+    low, high = f"{min(values):.6g}", f"{max(values):.6g}"
+    return low if low == high else f"{low} to {high}"

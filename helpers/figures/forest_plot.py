@@ -38,7 +38,8 @@ def forest(lines: pd.DataFrame, *, title="", xlabel="test accuracy") -> Drawing:
     axis.margins(x=0.08)
     axis.plot([], [], "D", color="black", markersize=4.5, label="printed")
     bars = np.isfinite(lines["half_width"]).any()
-    axis.plot([], [], "o-" if bars else "o", color="#666666", label="ours, 95 % of new runs" if bars else "ours")
+    words = "ours, 95 % of new runs" if bars else "ours"
+    axis.plot([], [], "o-" if bars else "o", color="#555555", mfc="white", markersize=7, label=words)
     grey = [Patch(color=SHORT, label="shortened trainings")] if whole < len(lines) else []
     put_legend(figure, axis.get_legend_handles_labels()[0] + grey)
     return Drawing(figure, _alt(lines), lines)
@@ -51,8 +52,8 @@ def _draw_row(axis, place: int, line) -> None:
         half = line.half_width if np.isfinite(line.half_width) else None
         face = colour if filled else "white"
         axis.errorbar(line.mean, place, xerr=half, fmt=marker, color=colour, mfc=face, capsize=3, markersize=7)
-    axis.plot([line.low, line.high], [place] * 2, color="black", lw=2.5)
-    axis.plot((line.low + line.high) / 2, place, "D", color="black", markersize=4.5)
+    axis.plot([line.low, line.high], [place] * 2, color="black", lw=2.5, zorder=4)
+    axis.plot((line.low + line.high) / 2, place, "D", color="black", markersize=4.5, zorder=4)  # seen inside our mark
     above = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 10}
     axis.annotate(textwrap.shorten(str(line.label), LABEL_WIDTH, placeholder=" …"), (0.01, place - 0.45), **above)
     axis.annotate(line.verdict, (0.99, place - 0.45), ha="right", color=colour, weight="bold", **above)

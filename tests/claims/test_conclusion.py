@@ -26,15 +26,13 @@ def study_c(monkeypatch):
 
 def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
     found, sure, picture, caption = shown(conclusion.conclude, study_c, "C", "And a sentence.")
-    assert found["text/markdown"].startswith("**Found.** And a sentence. Claims: ")
+    assert found["text/markdown"] == "**Found.** And a sentence."
     frame = ledger.page_ledger("C", study_c.published)
     tested = frame[frame["n"] > 0]
     whole = (tested["share"] == 1).sum()
     assert 0 < whole < len(tested)
-    words = (
-        f"**How sure.** {len(tested)} claims are tested by trainings, {whole} of them by trainings in full of 3 seeds"
-    )
-    assert words in sure["text/markdown"] and "inconclusive" in sure["text/markdown"]
+    assert f"Trainings in full stand behind {whole} of the claims, 3 for each." in sure["text/markdown"]
+    assert sure["text/markdown"].startswith("**How sure.** Verdicts on ") and "*Inconclusive*" in sure["text/markdown"]
     assert "Forest plot" in picture["text/plain"] and "95 % of new trainings" in caption["text/markdown"]
 
 
@@ -42,24 +40,28 @@ def test_too_few_trainings_have_no_spread(study_c, shown):
     for key in list(study_c.published):
         study_c.publish(key, [0.870], seeds=[0], records=["a"])
     _, _, picture, caption = shown(conclusion.conclude, study_c, "C")
-    assert "so few trainings tell no spread" in caption["text/markdown"] and "nan" not in picture["text/plain"]
+    assert "no spread can be drawn" in caption["text/markdown"] and "nan" not in picture["text/plain"]
 
 
 def test_the_counts_in_the_opening_add_up(study_c, shown):
-    found = shown(conclusion.conclude, study_c, "C")[0]["text/markdown"]
-    said = found.split("Claims: ")[1]
-    total, *parts = map(int, re.findall(r"(\d+)(?=; of these| [a-z]+(?: [a-z]+)*[,.])", said))
-    assert total == sum(parts) == len(ledger.page_ledger("C", study_c.published))
+    said = shown(conclusion.conclude, study_c, "C")[1]["text/markdown"]
+    total, parts = re.search(r"Verdicts on (\d+) claims: ([^.]*)\.", said).groups()
+    frame = ledger.page_ledger("C", study_c.published)
+    assert int(total) == sum(map(int, re.findall(r"\d+", parts))) == len(frame)
+    for name, count in frame["verdict"].value_counts().items():
+        assert study_c.published[f"verdicts.{name.replace(' ', '_')}"]["value"] == count
 
 
 def test_every_claim_trained_in_full_stands_beside_ours_and_leads_to_its_row(study_c, shown):
     outputs = shown(conclusion.set_beside, study_c, "C")
-    lines, waiting = outputs[0]["text/html"], outputs[1]["text/markdown"]
+    lines, others = outputs[0]["text/html"], outputs[1]["text/markdown"]
     frame = ledger.beside("C", study_c.published)
     linked = re.findall(r'href="summary.html#claim-([^"]+)"', lines)
     assert linked == frame.loc[frame["share"] == 1, "claim"].tolist() and "C1.test_accuracy" in linked
-    assert f"trainings in full: {len(frame) - len(linked)}; they stand in [the ledger]" in waiting
-    contradicting = ledger.page_ledger("C", study_c.published).query("verdict == 'inconsistent'")
+    every = ledger.page_ledger("C", study_c.published)
+    contradicting = every.query("verdict == 'inconsistent'")
+    counted = sum(map(int, re.findall(r"(\d+) (?:whose|that|without)", others)))
+    assert counted == len(every) - len(linked) - len(contradicting) and "[the ledger](summary.html" in others
     assert len(contradicting) and all(statement in outputs[2]["text/html"] for statement in contradicting["statement"])
 
 

@@ -198,6 +198,21 @@ def test_facts_of_the_code_need_no_second_seed():
     key = "study_e.published.cross_entropy_delta"
     assert verdict(claim("statement", key), {key: result(0, seeds=None)}) == "not reproduced"
     assert verdict(claim("statement", key), {key: result(0)}) == "inconclusive"  # a training, once
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([1], "inconclusive"), ([1, 1], "reproduced"), ([1, 0], "reproduced")]
+)
+def test_a_finding_seen_in_one_training_alone_decides_nothing(values, expected):
+    key = "study_b.final.rises"
+    assert verdict(claim("statement", key), {key: result(*values)}) == expected
+    assert (
+        verdict(
+            claim("diverges", "study_a.a2.diverged", value="0.100"),
+            {"study_a.a2.diverged": result(*values, statuses=["diverged" if value else "ok" for value in values])},
+        )
+        == expected
+    )
     assert verdict(claim("statement", key), {key: result(*[0] * 5)}) == "not reproduced"
     assert verdict(claim("statement", key), {key: result()}) == "inconclusive"
 

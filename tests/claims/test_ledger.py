@@ -13,7 +13,7 @@ from scipy import stats
 
 from helpers import base, claims, page
 from helpers.base import CourseworkError
-from helpers.claims import calibration, ledger, orders, pool
+from helpers.claims import calibration, conclusion, ledger, orders, pool
 from helpers.report import index
 from helpers.report.export import facts
 from helpers.report.export.order import load_rubric
@@ -127,9 +127,9 @@ def test_a_judge_that_sees_little_is_called_blind():
 
 def test_the_summary_opens_with_every_count_and_the_reasons(everywhere, shown):
     frame, here = everywhere[0], page.Page("summary", {"budget": "full"}, {})
-    [said] = shown(ledger.tell_all, here, frame)
+    [said] = shown(conclusion.tell_all, here, frame)
     found, text = ledger.count(frame), said["text/markdown"]
-    assert text.startswith(f"**Found.** Claims: {found['claims']}; of these {found['reproduced']} reproduced")
+    assert text.startswith(f"**Found.** Verdicts on {found['claims']} claims: {found['reproduced']} reproduced")
     for name, total in found.items():
         assert name == "not_run" or here.published[f"claims.{name}"]["value"] == total
     assert here.published["claims.shortened"]["share"] == frame["share"].min()
@@ -183,12 +183,12 @@ def test_the_page_says_and_publishes_these_counts(everywhere, shown):
     report, mine, frame = everywhere[1]["study_a"]
     here = page.Page("study_a_sgd_sweep", {"budget": "full"}, {})
     here.published |= mine
-    [said] = shown(ledger.tell_result, here, report, "More.")
-    found = ledger.count(frame)
+    found, sure = (said["text/markdown"] for said in shown(conclusion.conclude, here, report, "More.")[:2])
+    count = ledger.count(frame)
     for name in ("claims", "reproduced", "not_reproduced", "inconclusive", "inconsistent", "expected_false"):
-        assert here.published[f"verdicts.{name}"]["value"] == found[name]
-    assert f"Claims: {found['claims']}; of these {found['reproduced']} reproduced" in said["text/markdown"]
-    assert said["text/markdown"].startswith("**Found.** More. Claims: ")
+        assert here.published[f"verdicts.{name}"]["value"] == count[name]
+    assert f"Verdicts on {count['claims']} claims: {count['reproduced']} reproduced" in sure
+    assert found == "**Found.** More."
 
 
 def test_the_index_shows_the_summarys_counts_in_the_ledgers_order(everywhere):
@@ -303,8 +303,8 @@ def test_nothing_shortened_stands_in_an_opening(shown):
     a_page.publish("a3.test_accuracy", [0.826, 0.827, 0.825], records=["k0", "k1", "k2"])
     a_page.publish("a4.test_accuracy", [0.700, 0.701, 0.699], share=0.011, records=["k3", "k4", "k5"])
     whole, short = "Row 3: {a3.test_accuracy:.2f}.", "Row 4: {a4.test_accuracy:.2f}, {a4.test_accuracy.n} seeds."
-    [said] = shown(ledger.tell_result, a_page, "A", whole, short)
-    assert said["text/markdown"].startswith("**Found.** Row 3: 0.83. Claims: ")
-    assert "0.7" not in said["text/markdown"] and a_page.published["verdicts.not_reproduced"]["value"] == 0
-    [said] = shown(ledger.tell_result, a_page, "A", "{a4.test_accuracy.n} seeds beside {a3.test_accuracy}.")
-    assert "seeds beside" not in said["text/markdown"]
+    said = shown(conclusion.conclude, a_page, "A", whole, short)[0]
+    assert said["text/markdown"] == "**Found.** Row 3: 0.83."
+    assert a_page.published["verdicts.not_reproduced"]["value"] == 0
+    said = shown(conclusion.conclude, a_page, "A", "{a4.test_accuracy.n} seeds beside {a3.test_accuracy}.")[0]
+    assert said["text/markdown"] == "**Found.** Nothing yet: all trainings are shortened."

@@ -58,6 +58,7 @@ def test_consistent_to_the_printed_digits(check, holds):
 
 def test_both_sides_are_given_with_their_range():
     assert values.consistent("A1.x = 2 * 3", {"A1.x": "6.0"}) == (True, "5.95 to 6.05 and 6")
+    assert values.consistent("A1.x = 2", {"A1.x": "21217.81234"}) == (False, "21217.8 and 2")  # no range worth saying
 
 
 def test_ids_are_found_in_a_check():

@@ -54,10 +54,19 @@ def facts(state: dict) -> list[tuple[str, str]]:
         ("Data", "; ".join(titles) or "none"),
         ("Made", moment(state.get("started"))),
         ("Took", duration(state.get("duration_s"))),
+        ("Trainings", _trained(state)),
         ("Changed", ", ".join(f"{name} = {value}" for name, value in (state.get("changed") or {}).items())),
         ("Author", state.get("author") or ""),
     ]
     return [(name, value) for name, value in items if value]
+
+
+def _trained(state: dict) -> str:
+    """How many of a page's trainings ran for it, and how many were read from records: 2 new, 22 from records."""
+    counts = (state.get("provenance") or {}).get("trials") or {}
+    new = counts.get("trained", 0)
+    parts = [(new, "new"), (sum(counts.values()) - new, "from records")]
+    return ", ".join(f"{count} {words}" for count, words in parts if count)
 
 
 def banners(state: dict, bundle: dict) -> list[str]:
@@ -121,13 +130,14 @@ def provenance_rows(state: dict):
                 for inner, content in item.items():
                     yield f"{name}, {PLAIN.get(inner, inner)}".replace("_", " "), _words(content, inner)
             elif item is not None:
-                yield PLAIN.get(name, name).replace("_", " "), _words(item, name)
+                words = "seeds of the trainings" if name == "seeds" else PLAIN.get(name, name).replace("_", " ")
+                yield words, _words(item, name)
 
 
 # Names of provenance, said plainly.
 PLAIN = {
     "dirty": "changed files", "standin": "stand-in", "helpers": "helpers, hash", "lock": "lock file, hash",
-    "notebook": "notebook, hash", "seeds": "seeds that were used",
+    "notebook": "notebook, hash",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from helpers.base import CourseworkError
 from helpers.report import check, sealed
+from helpers.report.export import facts
 from helpers.report.export.export import LARGE
 from helpers.report.export.facts import duration, moment
 from helpers.report.export.pieces import stream_text
@@ -374,11 +375,19 @@ def test_json_cannot_break_out_of_its_element(tmp_path):
     assert sealed.embedded(str(page), "run")["author"] == evil
 
 
+def test_the_facts_tell_trainings_made_here_from_those_read_from_records():
+    counts = {"trained": 2, "from records": 14, "adopted, equal": 8}
+    shown = dict(facts.facts({"provenance": {"trials": counts}}))
+    assert shown["Trainings"] == "2 new, 22 from records"
+    assert dict(facts.facts({"provenance": {"trials": {"trained": 3}}}))["Trainings"] == "3 new"
+    assert "Trainings" not in dict(facts.facts({"provenance": {"trials": {}}}))
+
+
 def test_provenance_and_command(soup):
     rows = {row.th.text: row.td.text for row in soup.find("table", class_="provenance")("tr")}
     assert rows["git, commit"] == "0123456789abcdef0123456789abcdef01234567"
     assert rows["git, changed files"] == "yes"
-    assert (rows["versions, torch"], rows["seeds that were used"], rows["data, stand-in"]) == (
+    assert (rows["versions, torch"], rows["seeds of the trainings"], rows["data, stand-in"]) == (
         "2.13.0",
         "0, 1, 2",
         "no",
