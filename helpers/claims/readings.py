@@ -103,7 +103,10 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
 def _measured(claim, text: str, results: dict, first: list) -> str:
     """Our value in words; of a finding how many seeds show it, not the flag's mean."""
     if claim.kind in ("diverges", "statement") and first:
-        seen = evidence.sample(text, results).flags()
+        sample = evidence.sample(text, results)
+        seen = sample.flags()
+        if sample.fact and len(seen) == 1:
+            return f"{'yes' if seen[0] else 'no'}, by its code"
         return f"seen in {sum(seen)} of {len(seen)}"
     keys = [key for key in claim.needs(text) if key in results] if text else []
     shares = [results[key]["share"] for key in keys]

@@ -196,7 +196,8 @@ def test_the_highest_accuracy_of_a_seed_that_later_diverged_counts():
 
 def test_facts_of_the_code_need_no_second_seed():
     key = "study_e.published.cross_entropy_delta"
-    assert verdict(claim("statement", key), {key: result(0, seeds=None)}) == "not reproduced"
+    found = line(claim("statement", key), {key: result(0, seeds=None)})
+    assert (found["verdict"], found["measured"]) == ("not reproduced", "no, by its code")
     assert verdict(claim("statement", key), {key: result(0)}) == "inconclusive"  # a training, once
 
 
