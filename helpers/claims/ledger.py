@@ -208,8 +208,14 @@ def innocent_causes(report: str, results: dict) -> pd.DataFrame:
     for claim in load_claims():
         for cause in claim.causes if claim.id in refuted else ():
             causes.setdefault(cause, []).append(claim.statement)
-    rows = [(cause, "; ".join(dict.fromkeys(statements))) for cause, statements in causes.items()]
+    rows = [(cause, _first([*dict.fromkeys(statements)])) for cause, statements in causes.items()]
     return pd.DataFrame(rows, columns=["innocent cause", "may explain"])
+
+
+def _first(statements: list[str], most: int = 3) -> str:
+    """All of a few statements; of many the first two and how many more."""
+    more = f"; and {len(statements) - 2} more" if len(statements) > most else ""
+    return "; ".join(statements[: 2 if more else most]) + more
 
 
 def log_odds(ids: list[str], results: dict, basis: pool.Basis | None = None) -> float | None:

@@ -276,6 +276,7 @@ def test_innocent_causes_are_those_of_refuted_claims(monkeypatch):
         "test accuracy after 100 epochs at rate 0.1, batch 256; test accuracy evaluated once more"
     )
     assert "another seed" in causes["innocent cause"].item()
+    assert ledger._first(["a", "b", "c"]) == "a; b; c" and ledger._first(["a", "b", "c", "d"]) == "a; b; and 2 more"
 
 
 def test_printed_columns_are_ranked_against_ours(monkeypatch):
