@@ -25,7 +25,10 @@ def conclude(page, report: str, *sentences: str) -> None:
     frame = ledger.page_ledger(report, page.published)
     named = {text: markup.named_results(text, page.published) for text in sentences}
     whole = [text for text, keys in named.items() if all(page.published[key]["share"] == 1 for key in keys)]
-    page.say(" ".join(["**Found.**", *(whole or ["Nothing yet: all trainings are shortened."])]))
+    if len(whole) > 1:  # one claim a point
+        page.say("\n".join(["**Found.**", "", *(f"- {text}" for text in whole)]))
+    else:
+        page.say(f"**Found.** {(*whole, 'Nothing yet: all trainings are shortened.')[0]}")
     if frame.empty:
         return
     lines = accuracies(frame)

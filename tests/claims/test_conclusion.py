@@ -36,6 +36,11 @@ def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
     assert "Forest plot" in picture["text/plain"] and "95 % of new trainings" in caption["text/markdown"]
 
 
+def test_several_findings_are_a_list(study_c, shown):
+    found = shown(conclusion.conclude, study_c, "C", "One block: {blocks1.test_accuracy:.3f}.", "And a sentence.")[0]
+    assert found["text/markdown"] == "**Found.**\n\n- One block: 0.872.\n- And a sentence."
+
+
 def test_too_few_trainings_have_no_spread(study_c, shown):
     for key in list(study_c.published):
         study_c.publish(key, [0.870], seeds=[0], records=["a"])
