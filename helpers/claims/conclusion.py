@@ -58,13 +58,13 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
         words += "{sure.most} for each."
     if totals["inconclusive"]:
         words += " *Inconclusive* means that the trainings are too few to tell, or shortened."
-    whole = whole[whole["evidence"].map(spread.is_accuracy)]
-    sharp = whole["resolution"].dropna()
+    decided = whole[whole["verdict"].isin(("reproduced", "exceeded", "not reproduced"))]
+    sharp = decided.loc[decided["evidence"].map(spread.is_accuracy), "resolution"].dropna()
     if len(sharp):
         page.publish("sure.best", float(sharp.min()))
         page.publish("sure.worst", float(sharp.max()))
-        words += " An error of a printed accuracy would be noticed from {sure.best:.3f} on where trainings differ "
-        words += "least, and from {sure.worst:.3f} on where they differ most."
+        words += " Among the accuracies with a verdict, an error would have been noticed from {sure.best:.3f} on where "
+        words += "trainings differ least, and from {sure.worst:.3f} on where they differ most."
     page.say(f"{words}{more}")
 
 
