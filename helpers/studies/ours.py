@@ -54,7 +54,7 @@ MEANING = {  # every hyper-parameter, in the order in which a reader asks for th
     "patience": ("early stopping", "epochs without a better validation loss before it stops"),
     "average": ("weight averaging", "share that the running mean of the weights keeps at each step"),
     "label_smoothing": ("label smoothing", "share of the target spread over all classes"),
-    "keep": ("weights kept", "those of this epoch"),
+    "keep": ("epoch whose weights are kept", "the others are dropped"),
     "precision": ("number format of the products", "bfloat16 has 8 binary digits, float32 has 24"),
     "seed": ("seed", "of first weights, order of the images and augmentation"),
 }
