@@ -13,6 +13,7 @@ import torch
 
 from helpers import base
 from helpers.base import CourseworkError
+from helpers.page import markup
 from helpers.studies.test_set import STUDY  # noqa: F401 - notebooks name it by this module
 from helpers.training import optimisers
 from helpers.training.classifier import ClassifierConfig
@@ -27,35 +28,71 @@ PRINTED = {  # the reports' networks by the values of the parameter `network`: m
     "report_b": ("report_b", {}),
     "report_c": ("patch_mlp", {"patch_size": 7, "width": 128, "hidden": 256, "token_hidden": 256, "blocks": 1}),
 }
-MEANING = {  # every hyper-parameter, in the order in which a reader asks for them
-    "patch_size": "side of a patch in pixels (stem)",
-    "width": "features of a patch (stem)",
-    "blocks": "blocks of two MLPs (backbone)",
-    "token_hidden": "hidden units of a block's first MLP, across patches",
-    "hidden": "hidden units of its second MLP, across features",
-    "norm": "normalisation before each MLP",
-    "residual": "each MLP adds to its input",
-    "dropout": "rate after each MLP",
-    "drop_path": "rate at which an MLP is left out, image by image",
-    "whitened": "the stem's first weights make the features of a patch uncorrelated",
-    "initialiser": "first weights; default is PyTorch's",
-    "normalise": "inputs by mean and deviation of the training part",
-    "augment": "changes of the training images, epoch by epoch",
-    "train_limit": "training images at most; none is all",
-    "epochs": "passes over the training part",
-    "batch_size": "images per step",
-    "optimiser": "who takes the steps",
-    "lr": "largest learning rate",
-    "weight_decay": "pull of the weights towards zero",
-    "momentum": "of the optimisers that have one",
-    "scheduler": "course of the learning rate over the steps",
-    "clip_norm": "largest norm of the gradient",
-    "patience": "epochs without a better validation loss before it stops",
-    "average": "share that the running mean of the weights, which is kept, keeps at each step",
-    "label_smoothing": "share of the target spread over all classes",
-    "keep": "epoch whose weights are kept: best on validation accuracy",
-    "precision": "of the products; auto is bfloat16 where the processor has it",
-    "seed": "of first weights, order of the images and augmentation",
+MEANING = {  # every hyper-parameter, in the order in which a reader asks for them: its name in words, what it is
+    "patch_size": ("patch size", "side of a patch in pixels (stem)"),
+    "width": ("width", "features of a patch (stem)"),
+    "blocks": ("blocks", "blocks of two MLPs (backbone)"),
+    "token_hidden": ("hidden units across patches", "in a block's first MLP"),
+    "hidden": ("hidden units across features", "in its second MLP"),
+    "norm": ("normalisation", "before each MLP"),
+    "residual": ("residual connections", "each MLP adds to its input"),
+    "dropout": ("dropout", "share of an MLP's outputs that a step sets to zero"),
+    "drop_path": ("skipped MLPs", "share of the images for which an MLP is left out"),
+    "whitened": ("whitened stem", "first weights of the stem that make the features of a patch uncorrelated"),
+    "initialiser": ("first weights", "how they are drawn"),
+    "normalise": ("normalised images", "by mean and deviation of the training part"),
+    "augment": ("augmentation", "changes of the training images, drawn anew in every epoch"),
+    "train_limit": ("training images", "how many of the training part are used"),
+    "epochs": ("epochs", "passes over the training part"),
+    "batch_size": ("batch size", "images per step"),
+    "optimiser": ("optimiser", "who takes the steps"),
+    "lr": ("largest learning rate", "of the whole training"),
+    "weight_decay": ("weight decay", "pull of the weights towards zero"),
+    "momentum": ("momentum", "share of the last step that rolls on, in optimisers that have one"),
+    "scheduler": ("schedule", "course of the learning rate over the steps"),
+    "clip_norm": ("gradient clipping", "largest norm of the gradient"),
+    "patience": ("early stopping", "epochs without a better validation loss before it stops"),
+    "average": ("weight averaging", "share that the running mean of the weights keeps at each step"),
+    "label_smoothing": ("label smoothing", "share of the target spread over all classes"),
+    "keep": ("epoch whose weights are kept", "the others are dropped"),
+    "precision": ("number format of the products", "bfloat16 has 8 binary digits, float32 has 24"),
+    "seed": ("seed", "of first weights, order of the images and augmentation"),
+}
+# Values in words, for all hyper-parameters; with a name before them, for one.
+WORDS = {
+    "initialiser default": "PyTorch's", "keep best": "best on the validation part", "train_limit none": "all",
+    "precision auto": "bfloat16 where the processor has it", "augment none": "off", "clip_norm none": "off",
+    "patience none": "off", "adjust_lr_fn match rms adamw": "as large as AdamW's",
+    "adjust_lr_fn none": "as its inventor set it", "anneal_strategy cos": "cosine",
+    "anneal_strategy linear": "straight lines",
+}  # fmt: skip
+OFF_AT_ZERO = ("dropout", "drop_path", "average", "label_smoothing", "weight_decay", "momentum")
+OPTIONS = {  # what an optimiser or a schedule decides by itself: its name in words, what it is
+    "betas": ("shares kept", "by the running means of the gradient and of its square, at each step"),
+    "eps": ("smallest divisor", "keeps a division by zero away"),
+    "amsgrad": ("AMSGrad", "divides by the largest mean square so far"),
+    "nesterov": ("Nesterov's momentum", "the step looks ahead"),
+    "ns_coefficients": ("coefficients", "of the polynomial that makes a step orthogonal"),
+    "ns_steps": ("rounds", "of that polynomial"),
+    "adjust_lr_fn": ("size of a step", "how it goes with the shape of a matrix"),
+    "dampening": ("dampening", "share of the gradient that momentum leaves out"),
+    "lambd": ("decay", "of the step and the weights"),
+    "alpha": ("exponent or share", "of the step's decay; in RMSprop what the mean square keeps"),
+    "t0": ("start of averaging", "in steps"),
+    "centered": ("centred", "the mean gradient is taken off its square"),
+    "lr_decay": ("decay of the rate", "with the number of steps"),
+    "initial_accumulator_value": ("first sum of squares", "to which those of the gradients are added"),
+    "pct_start": ("share of steps with rising rate", "the rest has a falling one"),
+    "anneal_strategy": ("shape of rise and fall", "of the learning rate"),
+    "cycle_momentum": ("momentum goes round, too", "falls as the rate rises"),
+    "base_momentum": ("smallest momentum", "at the largest rate"),
+    "max_momentum": ("largest momentum", "at the smallest rate"),
+    "div_factor": ("largest rate over the first", "how far the rate rises"),
+    "final_div_factor": ("first rate over the last", "how far it falls below its start"),
+    "three_phase": ("third phase", "one that mirrors the rise"),
+    "eta_min": ("smallest rate", "at the end"),
+    "rise": ("share of steps with rising rate", "the rest has a falling one"),
+    "end": ("last rate over the largest", "how far it falls"),
 }
 # Options of PyTorch's classes that say how and not what is computed, and a schedule's length, which the epochs give.
 PROGRAM = ("maximize", "foreach", "capturable", "differentiable", "fused", "decoupled_weight_decay")
@@ -95,33 +132,56 @@ def our_model(page, dataset) -> ClassifierConfig:
 
 
 def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
-    """Every value that decides a training, also the defaults of optimiser and schedule: name, value, meaning."""
+    """Every value that decides a training, also the defaults of optimiser and schedule: name, value, meaning.
+
+    All in words; the learning rate and the weight decay that a search drew are rounded to two digits.
+    """
     values = {**NOT_USED, **vars(config), **config.options}
-    rows = [(name, values[name], meaning) for name, meaning in MEANING.items() if name in values]
+    rows = [(*MEANING[name], name, values[name]) for name in MEANING if name in values]
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     made = optimisers.make_optimisers(network, config)
     for optimiser in made:
         held = {name: value for name, value in optimiser.defaults.items() if name not in values}
-        rows += _rows_of(held, f"option of {type(optimiser).__name__}")
+        rows += _rows_of(held, type(optimiser).__name__)
     scheduler = optimisers.make_scheduler(made[0], config, steps_per_epoch=10)
     parameters = inspect.signature(type(scheduler)).parameters.values() if scheduler else ()
     held = {one.name: getattr(scheduler, one.name, one.default) for one in parameters if one.default is not one.empty}
     held |= config.scheduler_options
     if config.scheduler == "one_cycle" and not held["cycle_momentum"]:
         held = {name: value for name, value in held.items() if name not in ("base_momentum", "max_momentum")}
-    rows += _rows_of(held, f"option of {config.scheduler}")
-    table = [(_in_words(name), _in_words(value), _in_words(meaning)) for name, value, meaning in rows]
+    rows += _rows_of(held, config.scheduler.replace("_", " "))
+    table = [(name, _in_words(field, value), meaning) for name, meaning, field, value in rows]
     return pd.DataFrame(table, columns=["hyper-parameter", "value", "what it is"])
 
 
-def _rows_of(options: dict, meaning: str) -> list[tuple]:
-    return [(name, value, meaning) for name, value in options.items() if name not in PROGRAM]
+def _rows_of(options: dict, of: str) -> list[tuple]:
+    """Rows of an optimiser's or a schedule's own options, each named after it."""
+    rows = []
+    for field, value in options.items():
+        if field not in PROGRAM:
+            name, meaning = OPTIONS.get(field, (field.replace("_", " "), "an option of its own"))
+            rows.append((f"{of}: {name}", meaning, field, value))
+    return rows
 
 
-def _in_words(value) -> str:
+def _in_words(field: str, value) -> str:
+    if field == "optimiser":
+        return optimisers.OPTIMISERS[value].__name__
     if isinstance(value, bool):
         return "yes" if value else "no"
-    value = " and ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "none" if value in (None, "") else str(value).replace("_", " ")
+    if field in OFF_AT_ZERO and not value:
+        return "off"
+    if isinstance(value, (tuple, list)) and value:
+        *first, last = (_in_words("", one) for one in value)
+        return f"{', '.join(first)} and {last}" if first else last
+    if isinstance(value, (int, float)):
+        return _number(field, value)
+    words = "none" if value in (None, "", (), []) else str(value).replace("_", " ")
+    return WORDS.get(f"{field} {words}", words)
+
+
+def _number(field: str, value: float) -> str:
+    """A number for people; one that a search drew from a continuum with two digits."""
+    if field in ("lr", "weight_decay") and float(f"{value:.3g}") != value:
+        return f"{value:#.2g}" if abs(value) >= 1e-4 else markup.digits(value, 2)
+    return markup.digits(value, 5, whole=True).replace("-", "−")

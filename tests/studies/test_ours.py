@@ -71,27 +71,47 @@ def test_a_damaged_result_of_the_search_is_refused_in_one_line(tmp_path, monkeyp
         ours.found()
 
 
+def values(config):
+    return ours.hyper_parameters(config).set_index("hyper-parameter")["value"]
+
+
 def test_every_hyper_parameter_is_in_the_table(config):
-    table = ours.hyper_parameters(config).set_index("hyper-parameter")["value"]
-    assert {name.replace("_", " ") for name in PARAMETERS.keys() - {"network", "seeds"}} <= {*table.index}
-    assert (table["lr"], table["residual"], table["augment"], table["train limit"]) == ("0.01", "yes", "flip", "none")
-    assert table["dropout"] == "0"
-    fields = {field.name for field in dataclasses.fields(config)}
-    assert {name for name in fields if name.replace("_", " ") not in table.index} == WITHOUT_A_ROW
+    assert (PARAMETERS.keys() - {"network", "seeds"}) <= ours.MEANING.keys()
+    table = values(config)
+    assert {name for name, _ in ours.MEANING.values()} <= {*table.index}
+    assert (table["largest learning rate"], table["residual connections"], table["augmentation"]) == (
+        "0.01", "yes", "flip",
+    )  # fmt: skip
+    assert (table["training images"], table["dropout"], table["optimiser"]) == ("all", "off", "AdamW")
+    assert {field.name for field in dataclasses.fields(config)} - ours.MEANING.keys() == WITHOUT_A_ROW
 
 
 def test_the_table_names_what_optimiser_and_schedule_decide_by_themselves(config):
-    table = ours.hyper_parameters(config).set_index("hyper-parameter")["value"]
-    assert (table["betas"], table["eps"], table["amsgrad"]) == ("0.9 and 0.999", "1e-08", "no")
-    assert (table["pct start"], table["div factor"], table["cycle momentum"]) == ("0.3", "25", "no")
-    assert not {"max momentum", "total steps", "fused"} & {*table.index}
-    cycled = dataclasses.replace(config, scheduler_options={"cycle_momentum": True, "pct_start": 0.2})
-    table = ours.hyper_parameters(cycled).set_index("hyper-parameter")["value"]
-    assert (table["pct start"], table["max momentum"]) == ("0.2", "0.95")
-    muon = ours.hyper_parameters(dataclasses.replace(config, optimiser="muon", momentum=0.95))
-    assert {"option of Muon", "option of AdamW"} <= {*muon["what it is"]}
-    for scheduler in ("none", "triangle", "cosine"):
-        assert len(ours.hyper_parameters(dataclasses.replace(config, scheduler=scheduler)))
+    table = values(config)
+    assert (table["AdamW: shares kept"], table["AdamW: smallest divisor"]) == ("0.9 and 0.999", "1 × 10⁻⁸")
+    rising, momentum = "one cycle: share of steps with rising rate", "one cycle: largest momentum"
+    assert (table[rising], table["one cycle: largest rate over the first"]) == ("0.3", "25")
+    assert momentum not in table.index and not [name for name in table.index if "fused" in name or "steps " in name[:6]]
+    table = values(dataclasses.replace(config, scheduler_options={"cycle_momentum": True, "pct_start": 0.2}))
+    assert (table[rising], table[momentum]) == ("0.2", "0.95")
+    muon = values(dataclasses.replace(config, optimiser="muon", momentum=0.95))
+    assert (muon["Muon: smallest divisor"], muon["AdamW: smallest divisor"]) == ("1 × 10⁻⁷", "1 × 10⁻⁸")
+    assert muon["Muon: coefficients"] == "3.4445, −4.775 and 2.0315"
+
+
+def test_the_table_has_words_for_all_that_there_is_and_no_name_twice(config):
+    for optimiser in optimisers.OPTIMISERS:
+        for scheduler in ("none", *optimisers.PER_STEP):
+            table = ours.hyper_parameters(dataclasses.replace(config, optimiser=optimiser, scheduler=scheduler))
+            assert table["hyper-parameter"].is_unique and "an option of its own" not in {*table["what it is"]}
+            assert not [cell for cell in table.to_numpy().ravel() if "_" in cell or "lr" in cell.split()]
+
+
+@pytest.mark.parametrize(
+    "value, words", [(0.0299304, "0.030"), (0.01, "0.01"), (0.0123, "0.0123"), (0.00001234, "1.2 × 10⁻⁵"), (0.0, "off")]
+)
+def test_what_a_search_drew_is_rounded(config, value, words):
+    assert values(dataclasses.replace(config, weight_decay=value))["weight decay"] == words
 
 
 def test_a_long_schedule_takes_what_was_found_for_it_and_seeds_train_side_by_side(tmp_path, monkeypatch):
