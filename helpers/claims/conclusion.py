@@ -49,13 +49,13 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
         page.publish(f"verdicts.{name}", totals[name])
     words = f"**How sure.** {_counted(totals, 'verdicts')}"
     whole = frame[(frame["n"] > 0) & (frame["share"] == 1)]
-    page.publish("sure.whole", len(whole))
-    if len(whole):
-        fewest, most = int(whole["n"].min()), int(whole["n"].max())
-        page.publish("sure.fewest", fewest)
-        page.publish("sure.most", most)
-        words += " Trainings in full stand behind {sure.whole} of the claims, " + "{sure.fewest} to " * (fewest < most)
-        words += "{sure.most} for each."
+    trained = whole[whole["records"] != ""]
+    page.publish("sure.whole", len(trained))
+    page.publish("sure.code", len(whole) - len(trained))
+    if len(trained):
+        page.publish("sure.trainings", len({key for keys in trained["records"] for key in keys.split()}))
+        words += " Of these claims {sure.whole} rest on {sure.trainings} trainings in full"
+        words += ", {sure.code} on the code alone." if len(trained) < len(whole) else "."
     if totals["inconclusive"]:
         words += " *Inconclusive* means that the trainings are too few to tell, or shortened."
     decided = whole[whole["verdict"].isin(("reproduced", "exceeded", "not reproduced"))]
@@ -63,8 +63,8 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
     if len(sharp):
         page.publish("sure.best", float(sharp.min()))
         page.publish("sure.worst", float(sharp.max()))
-        words += " Among the accuracies with a verdict, an error would have been noticed from {sure.best:.3f} on where "
-        words += "trainings differ least, and from {sure.worst:.3f} on where they differ most."
+        words += " Where a printed accuracy got a verdict, differences below {sure.best:.3f}, where trainings vary "
+        words += "least, to {sure.worst:.3f}, where they vary most, would have gone unnoticed."
     page.say(f"{words}{more}")
 
 
@@ -90,11 +90,14 @@ def _counted(totals: dict, of: str) -> str:
     """The counts of a page as a sentence of `page.say`, published as `of`; verdicts that no claim has are left out."""
     words = {"reproduced": "reproduced", "exceeded": "exceeded", "not_reproduced": "not reproduced"}
     words |= {"inconclusive": "inconclusive", "not_comparable": "not comparable", "not_run": "not run"}
-    words |= {"consistent": "in agreement with another printed value", "inconsistent": "in contradiction to one"}
-    parts = [f"{{{of}.{name}}} {text}" for name, text in words.items() if totals[name]]
-    text = f"Verdicts on {{{of}.claims}} claims: {', '.join(parts)}."
+    apart = {"consistent": "agree", "inconsistent": "contradict each other"}
+    parts, pairs = (
+        [f"{{{of}.{name}}} {text}" for name, text in some.items() if totals[name]] for some in (words, apart)
+    )
+    text = f"Verdicts on {{{of}.claims}} claims: {', '.join(parts)}"
+    text += f"; of those that set printed values against each other {' and '.join(pairs)}." if pairs else "."
     if totals["not_reproduced"]:
-        text += f" Even if every claim were true, chance would refute about {{{of}.expected_false:.1f}} of them."
+        text += f" Even if every claim were true, chance would refute about {{{of}.expected_false:.1f}}."
     return text
 
 
@@ -122,8 +125,12 @@ def set_beside(page, report: str) -> None:
     frame, every = ledger.beside(report, page.published), ledger.page_ledger(report, page.published)
     whole = frame[frame["share"] == 1]
     if len(whole):
-        several = "; 95 % of new trainings would fall within ±" if whole["ours"].str.contains("±").any() else ""
-        _show_lines(page, whole, f"What report {report} claims, beside what n trainings in full give{several}.")
+        bars = (
+            "; in brackets, where 95 % of new trainings would fall"
+            if whole["ours"].str.contains("[", regex=False).any()
+            else ""
+        )
+        _show_lines(page, whole, f"What report {report} claims, beside what n trainings in full give{bars}.")
     _count_others(page, every[~every["claim"].isin(whole["claim"])])
     wrong = every[every["verdict"] == "inconsistent"]
     if len(wrong):  # no training is needed to see it

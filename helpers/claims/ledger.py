@@ -179,7 +179,10 @@ def percent(text: str) -> str:
 
 
 def best(frame: pd.DataFrame, settings: dict[str, str]) -> pd.DataFrame:
-    """The claims `settings` (id -> network in words) beside ours, in percent, and the difference in points."""
+    """The claims `settings` (id -> network in words) beside ours, in percent, and the difference in points.
+
+    key: our result under the reading that decides.
+    """
     lines = []
     for line in frame.set_index("claim", drop=False).loc[list(settings)].to_dict("records"):
         known = line["value"] is not None and line["n"]
@@ -187,18 +190,26 @@ def best(frame: pd.DataFrame, settings: dict[str, str]) -> pd.DataFrame:
         ours = f"{100 * line['value']:.2f} %" if known else "not run"
         told = {"claim": line["claim"], "report": line["report"], "network": settings[line["claim"]]}
         told |= {"printed": percent(line["printed"]), "ours": ours, "runs (n)": line["n"], "points": gap}
-        lines.append(told | {"verdict": line["verdict"]})
+        lines.append(told | {"verdict": line["verdict"], "key": line["key"]})
     return pd.DataFrame(lines)
 
 
 def with_interval(line: dict) -> str:
-    """Our value of a judged claim in the unit of the printed one, with its interval's half width where it has one."""
+    """Our value of a judged claim in the unit of the printed one; where known, [95 % of new runs]."""
     half = line["half_width"] if pd.notna(line["half_width"]) else None
     if line["kind"] == "number" and line["printed"].endswith("%") and line["value"] is not None:
-        return f"{100 * line['value']:.2f}" + (f" ± {100 * half:.2g}" if half else "") + " %"
+        return f"{100 * line['value']:.2f} %" + _interval(100 * line["value"], half and 100 * half)
     if line["kind"] == "order" and half and pd.notna(line["gap"]):
-        return f"{line['measured']}; difference {line['gap']:.2g} ± {half:.2g}"
-    return line["measured"] + (f" ± {half:.2g}" if half else "")
+        return f"{line['measured']}; difference {line['gap']:.2g}{_interval(line['gap'], half)}"
+    return line["measured"] + _interval(line["value"], half)
+
+
+def _interval(middle: float | None, half: float | None) -> str:
+    """Both ends, with as many decimals as two digits of the half width have: [0.824, 0.920]."""
+    if not half or middle is None or not np.isfinite(half):
+        return ""
+    places = max(0, 1 - int(np.floor(np.log10(half))))
+    return f" [{middle - half:,.{places}f}, {middle + half:,.{places}f}]"
 
 
 def innocent_causes(report: str, results: dict) -> pd.DataFrame:

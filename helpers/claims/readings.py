@@ -81,6 +81,7 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         "printed": claim.value,
         "value": value,
         "reading": reading,
+        "key": text,
         "measured": _measured(claim, text, results, first),
         "verdict": chosen.verdict,
         "joined": joined,

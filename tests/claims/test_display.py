@@ -49,7 +49,7 @@ def test_what_many_trails_say_is_a_note_that_stands_once(results, shown):
 
 def test_value_runs_and_resolution_stand_in_every_row(results, shown):
     rows = display._ours(ledger.judged(ENTRIES[:1], results, FREE).to_dict("records")[0])
-    assert re.fullmatch(r"0\.86 ± [\d.]+<br>n = 3; would see [\d.]+", rows)
+    assert re.fullmatch(r"0\.86 \[0\.85[\d]*, 0\.86[\d]*\]<br>n = 3; would see [\d.]+", rows)
     short = {"study_a.x": result(0.86, share=0.5)}
     assert "50 % trained" in display._ours(ledger.judged(ENTRIES[:1], short, FREE).to_dict("records")[0])
 

@@ -247,7 +247,7 @@ def test_a_page_sees_its_own_claims_beside_its_results():
     frame = ledger.beside("A", {"a3.test_accuracy": result(0.828, 0.826, 0.824), "unasked": result(1)}, FREE)
     assert set(frame["claim"]) == {"A3.test_accuracy", "A3.evaluated"}
     assert set(frame["verdict"]) == {"reproduced"} and set(frame["n"]) == {3}
-    assert frame["ours"].iloc[0].startswith("0.8260 ± 0.0099")
+    assert frame["ours"].iloc[0].startswith("0.8260 [0.8161, 0.8359]")
     short = ledger.beside("A", {"a3.test_accuracy": result(0.5, share=0.1)}, FREE)
     assert set(short["verdict"]) == {"inconclusive"} and set(short["share"]) == {0.1}
     standin = ledger.beside("A", {"a3.test_accuracy": result(0.828, standin=True)}, FREE)
