@@ -79,6 +79,8 @@ class Verdict:
     resolution: float | None = None  # the smallest shift that would have been refuted with 90 % power
     p: float | None = None  # of evidence as strong against the claim, if it were true; None where nothing was tested
     gap: float | None = None  # of an order: left less right
+    mean: float | None = None  # of a number: over the seeds that trained
+    lost: int = 0  # of a number: seeds that did not
 
 
 def inconclusive(reason: str, **about) -> Verdict:
@@ -110,10 +112,10 @@ def judge_number(claim, sample: Sample) -> Verdict:
         return inconclusive("no value to compare") if is_difference(sample.key) else never(total, "a training succeeds")
     interval = sample.interval(alive)
     if interval is None:
-        return inconclusive(too_few(alive))
+        return inconclusive(too_few(alive), mean=statistics.fmean(alive), lost=lost)
     mean, width, resolution = interval.mean, interval.half, interval.resolution + half
     p = interval.p(max(low - half - mean, mean - high - half, 0))
-    about = {"half_width": width, "resolution": resolution, "p": p}
+    about = {"half_width": width, "resolution": resolution, "p": p, "mean": mean, "lost": lost}
     reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}; refutes shifts from {resolution:.2g} on"
     reason += f"; {lost} of {total} seeds diverged or ended at chance" if lost else ""
     if low - half - width <= mean <= high + half + width:

@@ -198,10 +198,14 @@ def with_interval(line: dict) -> str:
     """Our value of a judged claim in the unit of the printed one; where known, [95 % of new runs]."""
     half = line["half_width"] if pd.notna(line["half_width"]) else None
     if line["kind"] == "number" and line["printed"].endswith("%") and line["value"] is not None:
-        return f"{100 * line['value']:.2f} %" + _interval(100 * line["value"], half and 100 * half)
+        return f"{100 * line['value']:.2f} %" + _interval(100 * line["value"], half and 100 * half) + _without(line)
     if line["kind"] == "order" and half and pd.notna(line["gap"]):
         return f"{line['measured']}; difference {line['gap']:.2g}{_interval(line['gap'], half)}"
-    return line["measured"] + _interval(line["value"], half)
+    return line["measured"] + _interval(line["value"], half) + _without(line)
+
+
+def _without(line: dict) -> str:
+    return f", without {line['lost']} of {line['n']} that did not train" if line["lost"] else ""
 
 
 def _interval(middle: float | None, half: float | None) -> str:

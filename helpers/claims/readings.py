@@ -73,6 +73,7 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         chosen, joined = Verdict(verdict="not comparable", reason=claim.undefined or "stand-in data"), ""
     odds = {} if missing or len(claim.evidence) < 2 else likelihoods(claim, results, basis)
     value = first[0]["value"] if len(first) == 1 else chosen.gap
+    value = value if chosen.mean is None else chosen.mean
     return {
         "claim": claim.id,
         "report": claim.report,
@@ -82,12 +83,13 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         "value": value,
         "reading": reading,
         "key": text,
-        "measured": _measured(claim, text, results, first),
+        "measured": _measured(claim, text, results, first, chosen),
         "verdict": chosen.verdict,
         "joined": joined,
         "reason": chosen.reason + _printed_gap(claim, chosen, text, values or {}),
         "half_width": chosen.half_width,
         "gap": chosen.gap,
+        "lost": chosen.lost,
         "resolution": chosen.resolution,
         "p": chosen.p,
         "answered": not missing,
@@ -101,8 +103,10 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
     }
 
 
-def _measured(claim, text: str, results: dict, first: list) -> str:
+def _measured(claim, text: str, results: dict, first: list, chosen: Verdict) -> str:
     """Our value in words; of a finding how many seeds show it, not the flag's mean."""
+    if chosen.lost:
+        return markup.number(chosen.mean, name=text)
     if claim.kind in ("diverges", "statement") and first:
         sample = evidence.sample(text, results)
         seen = sample.flags()

@@ -5,7 +5,7 @@ import math
 import pytest
 from made_up import claim, line, result, verdict
 
-from helpers.claims import judge, pool, spread
+from helpers.claims import judge, ledger, pool, spread
 
 A1 = "study_a.a1.test_accuracy"
 PRIOR = spread.Prior(variance=0.002**2, freedom=10.0, pooled=40.0)
@@ -192,6 +192,14 @@ def test_the_highest_accuracy_of_a_seed_that_later_diverged_counts():
     results = {best: result(0.848, 0.846, 0.847, statuses=statuses), last: result(0.1, None, 0.84, statuses=statuses)}
     assert verdict(claim(evidence=best, value="85 %", best=True), results) == "reproduced"
     assert verdict(claim(evidence=last, value="85 %", best=True), results) == "inconclusive"
+
+
+def test_our_value_is_that_of_the_seeds_that_the_verdict_rests_on():
+    key, statuses = "study_e.arch8.test_accuracy", ["diverged", "ok", "ok", "ok"]
+    found = line(claim(evidence=key, value="85 %"), {key: result(0.1, 0.861, 0.862, 0.863, statuses=statuses)})
+    assert found["value"] == pytest.approx(0.862) and (found["lost"], found["n"]) == (1, 4)
+    words = ledger.with_interval(found)
+    assert words.startswith("86.20 % [") and words.endswith("], without 1 of 4 that did not train")
 
 
 def test_facts_of_the_code_need_no_second_seed():
