@@ -33,7 +33,8 @@ def conclude(page, report: str, *sentences: str) -> None:
         return
     lines = accuracies(frame)
     shown = " Figure 1 sets the printed test accuracies beside ours." if len(lines) else ""  # the page's first picture
-    _say_how_sure(page, frame, shown)
+    varied = any(page.published[key]["std"] for text in whole for key in named[text])
+    _say_how_sure(page, frame, " Here ± is the standard deviation over n trainings." * varied + shown)
     if len(lines):
         bars = "95 % of new trainings would fall inside a bar."
         if not np.isfinite(lines["half_width"]).any():

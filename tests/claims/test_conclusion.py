@@ -39,6 +39,9 @@ def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
 def test_several_findings_are_a_list(study_c, shown):
     found = shown(conclusion.conclude, study_c, "C", "One block: {blocks1.test_accuracy:.3f}.", "And a sentence.")[0]
     assert found["text/markdown"] == "**Found.**\n\n- One block: 0.872.\n- And a sentence."
+    for sentence, spread in (("One block: {blocks1.test_accuracy}.", True), ("And a sentence.", False)):
+        sure = shown(conclusion.conclude, study_c, "C", sentence)[1]["text/markdown"]
+        assert ("± is the standard deviation" in sure) is spread
 
 
 def test_too_few_trainings_have_no_spread(study_c, shown):
