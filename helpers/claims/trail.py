@@ -37,10 +37,12 @@ def _behind(key: str, result: dict | None) -> list[str]:
     spread = "" if result["std"] is None else f" ± {result['std']:.2g}"
     lines = [f"    {key} = {value}{spread}, n = {result['n']}, budget {result.get('budget')}"]
     lines += [f"    page: {result['page']}"] if result.get("page") else []
-    behind = [record for name in result.get("records") or [] if (record := record_of(name))]
-    for record in behind:
+    behind, groups = [record for name in result.get("records") or [] if (record := record_of(name))], {}
+    for record in behind:  # one line for the trials of one folder and code
+        folder, _, name = record["path"].rpartition("/")
         seconds = "" if record["seconds"] is None else f", {record['seconds']:.0f} s"
-        lines += [f"    trial {record['path']}: {record['status']}, code {record['source'][:12]}{seconds}"]
+        groups.setdefault((folder, record["source"][:12]), []).append(f"{name} ({record['status']}{seconds})")
+    lines += [f"    trials in {folder}, code {code}: {', '.join(names)}" for (folder, code), names in groups.items()]
     return lines + ([f"    cost: {sum(r['seconds'] or 0 for r in behind):.0f} s of training"] if behind else [])
 
 
