@@ -129,10 +129,7 @@ def quantity(name: str, value: float, std: float | None = None, unit: str = "", 
     accuracy = is_accuracy(name) and abs(value) <= 1
     count = 3 if unit or RATES.search(name) else 4
     words = _formatted(value, form) if form else f"{value:.4f}" if accuracy else digits(value, count, whole=not std)
-    if std is not None and not accuracy and not form and std >= 1e-5:  # as many decimals as two digits of it have
-        places = max(0, 1 - math.floor(math.log10(std))) if abs(value) < 1000 else 0
-        words = f"{value:,.{places}f} ± {std:,.{places}f}"
-    elif std is not None:
+    if std is not None:
         words += f" ± {std:.4f}" if accuracy else f" ± {digits(std, 2)}"
     return f"{words} {unit}".rstrip()
 

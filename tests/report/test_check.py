@@ -89,7 +89,7 @@ def test_it_runs_alone_on_python_39(page, alone, tmp_path):
 
 @pytest.mark.parametrize(("old", "new", "where"), [
     ("<td class=\"num\">0.8503</td>", "<td class=\"num\">0.9503</td>", "table 2 (Accuracy by row)"),
-    (">epochs</span>", ">ep0chs</span>", "code cell 1 (What can be changed from outside.)"),
+    ("epochs: <span", "ep0chs: <span", "code cell 1 (What can be changed from outside.)"),
     ("is not yet over-fitted", "is over-fitted", "text 4 (The gap between the curves"),
     ("epoch 3 loss 0.250", "epoch 3 loss 0.150", "printout 1 (epoch 0 loss 1.000), line"),
     ("Training loss falls", "Training loss rises", "its picture, or the description of it"),
