@@ -59,7 +59,7 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
         words += ", {sure.code} on the code alone." if len(trained) < len(whole) else "."
     if totals["inconclusive"]:
         words += " *Inconclusive* means that the trainings are too few to tell, or shortened."
-    decided = whole[whole["verdict"].isin(("reproduced", "exceeded", "not reproduced"))]
+    decided = whole[whole["verdict"].isin(ledger.DECIDED)]
     sharp = decided.loc[decided["evidence"].map(spread.is_accuracy), "resolution"].dropna()
     if len(sharp):
         page.publish("sure.best", float(sharp.min()))
@@ -123,21 +123,19 @@ def set_beside(page, report: str) -> None:
     Then how many others there are and why they are not shown, which printed values contradict each other, and the
     innocent causes of what is not reproduced.
     """
-    frame, every = ledger.beside(report, page.published), ledger.page_ledger(report, page.published)
-    whole = frame[frame["share"] == 1]
+    every = ledger.page_ledger(report, page.published)
+    whole = ledger.answered(every).query("share == 1")
     if len(whole):
-        bars = (
-            "; in brackets, where 95 % of new trainings would fall"
-            if whole["ours"].str.contains("[", regex=False).any()
-            else ""
-        )
-        _show_lines(page, whole, f"What report {report} claims, beside what n trainings in full give{bars}.")
+        caption = f"What report {report} claims, beside what n trainings in full give"
+        if whole["ours"].str.contains("[", regex=False).any():
+            caption += "; in brackets, where 95 % of new trainings would fall"
+        _show_lines(page, whole, f"{caption}.")
     _count_others(page, every[~every["claim"].isin(whole["claim"])])
     wrong = every[every["verdict"] == "inconsistent"]
     if len(wrong):  # no training is needed to see it
         table = wrong[["statement", "reason"]].set_axis(["claim", "as printed"], axis=1).reset_index(drop=True)
         page.table(table, "Printed values that contradict each other; a range is that of their rounding.")
-    causes = ledger.innocent_causes(report, page.published)
+    causes = ledger.innocent_causes(every)
     if len(causes):
         page.table(causes, "What may explain, without anybody's fault, the claims that are not reproduced.")
 

@@ -178,7 +178,7 @@ def judge_count(claim, sample: Sample) -> Verdict:
     """An exact number, a count or a setting: equal to the printed one, to its digits, or not."""
     low, high, half = printed(claim.value)
     equal = [value is not None and low - half <= value <= high + half for value in sample.values]
-    return _found(claim, equal, sample, f"equal in {sum(equal)} of {len(equal)}")
+    return _found(equal, sample, f"equal in {sum(equal)} of {len(equal)}")
 
 
 def judge_seen(claim, sample: Sample) -> Verdict:
@@ -195,16 +195,16 @@ def judge_seen(claim, sample: Sample) -> Verdict:
                 f"nan in {sum(lost)} of {len(lost)}, {sum(seen) - sum(lost)} at chance with a finite loss"
             )
         seen = lost
-    return _found(claim, seen, sample, f"seen in {sum(seen)} of {len(seen)}")
+    if len(seen) == 1 and sample.share == 1 and not sample.fact:
+        return inconclusive(f"seen in {sum(seen)} of 1; one training")
+    return _found(seen, sample, f"seen in {sum(seen)} of {len(seen)}")
 
 
-def _found(claim, seen: list[bool], sample: Sample, reason: str) -> Verdict:
+def _found(seen: list[bool], sample: Sample, reason: str) -> Verdict:
     if not seen:
         return inconclusive("no training tells")
     if sample.share < 1:
         return inconclusive(f"{reason}; {shortened(sample)}")
-    if not sample.fact and len(seen) == 1 and claim.kind != "count":  # a count is the same in every training
-        return inconclusive(f"{reason}; one training")
     if 2 * sum(seen) >= len(seen):
         return Verdict(verdict="reproduced", reason=reason)
     if sample.fact:

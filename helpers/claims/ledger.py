@@ -17,6 +17,7 @@ NOT_RUN = "not run"
 BLIND = 0.5  # a judge that refutes fewer of the false numbers than this is blind
 LONG = re.compile(r"\d+\.\d{7,}")  # more digits than anybody reads
 VERDICTS = (*judge.VERDICTS, NOT_RUN)
+DECIDED = ("reproduced", "exceeded", "not reproduced")
 COLUMNS = ("claim", "report", "kind", "verdict", "printed", "value", "half_width", "resolution", "n", "share",
            "readings", "records")  # fmt: skip  # of the ledger as a file
 
@@ -55,7 +56,7 @@ def judged(claims: list[Claim], results: dict, basis: pool.Basis | None = None) 
 
 def tested(frame: pd.DataFrame) -> pd.Series:
     """Which claims stood a statistical test that could have refuted them."""
-    return frame["p"].notna() & frame["verdict"].isin(("reproduced", "exceeded", "not reproduced", "inconclusive"))
+    return frame["p"].notna() & frame["verdict"].isin((*DECIDED, "inconclusive"))
 
 
 def surviving(frame: pd.DataFrame) -> pd.Series:
@@ -74,7 +75,7 @@ def count(frame: pd.DataFrame) -> dict[str, float]:
     totals |= {name.replace(" ", "_"): int((frame["verdict"] == name).sum()) for name in VERDICTS}
     tests = int(tested(frame).sum())
     totals |= {"tested": tests, "expected_false": judge.LEVEL * tests, "surviving": int(frame["survives"].sum())}
-    decided = frame[frame["verdict"].isin(("reproduced", "exceeded", "not reproduced")) & (frame["n"] > 0)]
+    decided = frame[frame["verdict"].isin(DECIDED) & (frame["n"] > 0)]
     totals["one_run"] = int((decided["n"] == 1).sum())
     totals["shortened"] = int((frame["share"] < 1).sum())
     return totals
@@ -146,8 +147,12 @@ def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.Da
     verdict: with what each reading gives, where they part; ours: with the reading it was measured under. detectable
     difference: what would have been refuted in nine cases of ten, in the unit of what is printed.
     """
+    return answered(page_ledger(report, results, basis))
+
+
+def answered(frame: pd.DataFrame) -> pd.DataFrame:
+    """The claims of a page's ledger that trainings answer, in words: see `beside`."""
     columns = ["claim", "statement", "verdict", "printed", "ours", "n", "share", "detectable difference"]
-    frame = page_ledger(report, results, basis)
     if frame.empty:
         return pd.DataFrame(columns=columns)
     frame = frame[(frame["verdict"] != NOT_RUN) & (frame["kind"] != "arithmetic") & (frame["n"] > 0)]
@@ -216,9 +221,9 @@ def _interval(middle: float | None, half: float | None) -> str:
     return f" [{middle - half:,.{places}f}, {middle + half:,.{places}f}]"
 
 
-def innocent_causes(report: str, results: dict) -> pd.DataFrame:
-    """What may explain, without anybody's fault, the claims of `report` that a page's own results do not reproduce."""
-    frame, causes = page_ledger(report, results), {}
+def innocent_causes(frame: pd.DataFrame) -> pd.DataFrame:
+    """What may explain, without anybody's fault, the claims of a page's ledger that are not reproduced."""
+    causes = {}
     refuted = set(frame["claim"][frame["verdict"] == "not reproduced"])
     for claim in load_claims():
         for cause in claim.causes if claim.id in refuted else ():

@@ -270,7 +270,7 @@ def test_report_e_has_two_studies_with_like_named_rows():
 def test_innocent_causes_are_those_of_refuted_claims(monkeypatch):
     monkeypatch.setattr(pool, "committed", lambda: FREE)
     own = {"a3.test_accuracy": result(0.826, 0.827, 0.825), "a4.test_accuracy": result(0.700, 0.701, 0.699)}
-    causes = ledger.innocent_causes("A", own)
+    causes = ledger.innocent_causes(ledger.page_ledger("A", own))
     [explained] = causes["may explain"]
     assert explained.startswith(
         "test accuracy after 100 epochs at rate 0.1, batch 256; test accuracy evaluated once more"

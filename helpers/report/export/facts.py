@@ -130,8 +130,7 @@ def provenance_rows(state: dict):
                 for inner, content in item.items():
                     yield f"{name}, {PLAIN.get(inner, inner)}".replace("_", " "), _words(content, inner)
             elif item is not None:
-                words = "seeds of the trainings" if name == "seeds" else PLAIN.get(name, name).replace("_", " ")
-                yield words, _words(item, name)
+                yield OUTSIDE.get(name, name).replace("_", " "), _words(item, name)
 
 
 # Names of provenance, said plainly.
@@ -139,6 +138,7 @@ PLAIN = {
     "dirty": "changed files", "standin": "stand-in", "helpers": "helpers, hash", "lock": "lock file, hash",
     "notebook": "notebook, hash",
 }  # fmt: skip
+OUTSIDE = PLAIN | {"seeds": "seeds of the trainings"}  # the same outside a group: a parameter is called seeds, too
 
 
 def _words(value, name=""):
