@@ -109,7 +109,7 @@ def _headline(rubric, pages):
             keys = claims[name].get("evidence", "")
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
             answer, page = _result(pages, key, rubric)
-            answer = summary.get(f"headline.{name}.ours", answer)  # under the reading that decides
+            answer = summary.get(f"ours.{name}", answer)  # under the reading that decides
             row = _row((answer, page), f"Report {claim['report']}", network, str(claim["value"]))
             rows.append(row | {"verdict": _verdict(summary, name)})
     for own in rubric["headline"].get("ours", []):
@@ -122,7 +122,7 @@ def _headline(rubric, pages):
 def _verdict(summary, claim):
     """A claim's verdict, which the summary publishes as headline.<claim>.<verdict>; a dash where it does not."""
     start = f"headline.{claim}."
-    found = [key.removeprefix(start) for key in summary if key.startswith(start) and not key.endswith(".ours")]
+    found = [key.removeprefix(start) for key in summary if key.startswith(start)]
     return found[0].replace("_", " ") if found else "–"
 
 

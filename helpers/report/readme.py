@@ -51,7 +51,7 @@ def _best(results: dict) -> list[str]:
     for claim in (known[name] for name in headline["claims"]):
         found = results[next(iter(claim.evidence.values()))]
         link = f"[report {claim.report}]({found['page']}): {claim.statement}"
-        ours = results.get(f"summary.headline.{claim.id}.ours", found)  # under the reading that decides
+        ours = results.get(f"summary.ours.{claim.id}", found)  # under the reading that decides
         lines.append(f"| {link} | {claim.value} | {_in_words(claim.id, ours)} | {ours['n']} |")
     for own in headline["ours"]:
         found = results.get(own["key"], {"share": 0})
