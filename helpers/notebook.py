@@ -121,8 +121,15 @@ class Notebook(Page):
 
     def tell_cost(self, *frames) -> None:
         """Say how many trainings the page stands on and what they cost; each counts once."""
-        seconds = {key: value for frame in frames for key, value in zip(frame["key"], frame["seconds"])}
-        self.publish("cost.trials", len(seconds))
-        self.publish("cost.hours", sum(seconds.values()) / 3600, unit="h")
+        import pandas as pd
+
+        trained = pd.concat([frame[["key", "seconds", "gpu"]] for frame in frames]).drop_duplicates("key")
+        gpus = sorted(set(trained["gpu"]) - {""})
+        self.publish("cost.trials", len(trained))
+        self.publish("cost.on_gpu", int((trained["gpu"] != "").sum()))
+        self.publish("cost.hours", trained.loc[trained["gpu"] == "", "seconds"].sum() / 3600, unit="h")
         text = "Trainings that this page stands on: {cost.trials}, together {cost.hours} on one core. "
+        if gpus:
+            text = f"{{cost.trials}}, {{cost.on_gpu}} of them on a GPU ({', '.join(gpus)}), the others together"
+            text = f"Trainings that this page stands on: {text} {{cost.hours}} on one core. "
         self.say(text + "Those that have a record are recalled, the others were trained as the page was made.")

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from helpers import data, device
+from helpers import data, device, networks
 from helpers.training.classifier import ClassifierConfig, train_classifier
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -41,7 +41,7 @@ def test_float32_training_agrees_with_the_processor(made):
     assert outcomes[1]["provenance"]["device"].startswith("cuda")
 
 
-@pytest.mark.parametrize("model", ["patch_mlp", "report_b", "fast_cnn"])
+@pytest.mark.parametrize("model", networks.MODELS)
 def test_the_same_seed_gives_the_same_bits(made, model):
     config = replace(TINY, model=model, options={}, checkpoint=True, precision="auto", augment=("shift",), lr=0.01)
     first, second = (train_classifier(config, tiny.context(device="cuda"))["checkpoint"] for _ in range(2))

@@ -22,6 +22,7 @@ def trials(**more):
     """Four finished trials of two rows, two seeds each; the second row is shortened."""
     columns = {"row": ["a1", "a1", "b_c", "b_c"], "seed": [0, 1] * 2, "key": ["k0", "k1", "k2", "k2"]}
     columns |= {"seconds": [1800.0, 1800.0, 3600.0, 3600.0], "share": [1.0, 1.0, 0.5, 0.5], "status": "ok"}
+    columns |= {"gpu": ["", "", "", ""]}
     frame = pd.DataFrame(columns | {"test_accuracy": [0.8, 0.9, 0.5, 0.6]} | more)
     frame["history"] = [pd.DataFrame({"lr": [0.1]})] * 4
     frame["record"] = [{"config": {"epochs": 1, "train_limit": 2500}}] * 4
@@ -82,6 +83,9 @@ def test_rows_are_told_in_words_and_say_how_short_they_are(a_page):
 def test_the_cost_counts_every_trial_once(a_page):
     a_page.tell_cost(trials(), trials())
     assert a_page.published["cost.trials"]["value"] == 3 and a_page.published["cost.hours"]["value"] == 2.0
+    a_page.tell_cost(trials(gpu=["", "H100", "", ""], seconds=[1800.0, float("nan"), 3600.0, 3600.0]))
+    values = [a_page.published[f"cost.{name}"]["value"] for name in ("trials", "on_gpu", "hours")]
+    assert values == [3, 1, 1.5]
 
 
 def test_train_asks_for_the_seeds_and_publishes_every_row(a_page, monkeypatch):

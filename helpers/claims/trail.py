@@ -40,7 +40,8 @@ def _behind(key: str, result: dict | None) -> list[str]:
     behind, groups = [record for name in result.get("records") or [] if (record := record_of(name))], {}
     for record in behind:  # one line for the trials of one folder and code
         folder, _, name = record["path"].rpartition("/")
-        seconds = "" if record["seconds"] is None else f", {record['seconds']:.0f} s"
+        gpu = record["provenance"].get("gpu")
+        seconds = "" if record["seconds"] is None else f", {record['seconds']:.0f} s" + f" on a GPU, {gpu}" * bool(gpu)
         groups.setdefault((folder, record["source"][:12]), []).append(f"{name} ({record['status']}{seconds})")
     lines += [f"    trials in {folder}, code {code}: {', '.join(names)}" for (folder, code), names in groups.items()]
     return lines + ([f"    cost: {sum(r['seconds'] or 0 for r in behind):.0f} s of training"] if behind else [])

@@ -33,7 +33,9 @@ def fast_cnn(*, input_shape=(3, 32, 32), classes=10, widths=(64, 256, 256)) -> n
             layers += [conv] + ([nn.MaxPool2d(2)] if position == 0 else [])
             layers += [nn.BatchNorm2d(o, momentum=0.4), nn.GELU()]
         inputs = width
-    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), ScaledLinear(inputs, classes))
+    left = tuple((side - 1) // 2 ** len(widths) for side in input_shape[1:])
+    whole = nn.MaxPool2d(left)  # AdaptiveMaxPool2d(1) is the same, but its gradient does not repeat on CUDA
+    return nn.Sequential(*layers, whole, nn.Flatten(), ScaledLinear(inputs, classes))
 
 
 @torch.no_grad()

@@ -38,9 +38,11 @@ def two_layers(x: torch.Tensor, first: nn.Linear, second: nn.Linear, *, pool: bo
     pool: average the hidden units of `x` (B, P, inputs) over axis 1, before the second layer; returns (B, outputs).
     """
     operands = x, first.weight, first.bias, second.weight, second.bias
-    if torch.is_autocast_enabled(x.device.type):
-        operands = (operand.to(torch.get_autocast_dtype(x.device.type)) for operand in operands)
-    return _TwoLayers.apply(*operands, pool)
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        operands = [operand.to(torch.get_autocast_dtype(device)) for operand in operands]
+    with torch.autocast(device, enabled=False):  # on CUDA it would return the mean over axis 1 in float32
+        return _TwoLayers.apply(*operands, pool)
 
 
 def linear_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

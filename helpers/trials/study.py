@@ -30,8 +30,9 @@ def run(function, rows, *, study, seeds=None, budget=None, jobs=None, fresh=None
     None keeps each config's own. budget: noted in the records. jobs, fresh: default to JOBS and FRESH
     (train all again). live: in JupyterLab, draw one running trial's curve and, after the run of a single row, a table
     that compares it with earlier ones of this machine.
-    Columns: row, seed, status, diverged_epoch, the metrics, seconds, examples_per_second, history (a DataFrame), key,
-    share (1.0), adopted ("equal" or "close" where a probe saved a record of other source, see `probe`), record.
+    Columns: row, seed, status, diverged_epoch, the metrics, seconds, examples_per_second, gpu (its name, or "" for a
+    training on a processor), key, history (a DataFrame), share (1.0), adopted ("equal" or "close" where a probe saved a
+    record of other source, see `probe`), record.
     Raises CourseworkError for bad settings and where the disk is full.
     """
     engine.settings(jobs)  # refused before anything is read
@@ -211,8 +212,19 @@ def _frame(study, trials, found, source, asked=frozenset()):
             line = {"row": trial.row, "seed": trial.config.seed}
             line |= {name: record[name] for name in ("status", "diverged_epoch", "reason")}
             line |= {name: float("nan") if value is None else value for name, value in record["metrics"].items()}
-            line |= {name: record[name] for name in ("seconds", "examples_per_second", "key")}
-            line |= {"history": pd.DataFrame(record["history"]), "share": 1.0}
+            line |= _times(record) | {"key": record["key"], "history": pd.DataFrame(record["history"]), "share": 1.0}
             lines.append(line | {"adopted": agreement, "record": record})
-    columns = ["row", "seed", "status", "diverged_epoch", "reason", "seconds", "examples_per_second", "key", "history"]
-    return pd.DataFrame(lines, columns=None if lines else [*columns, "share", "adopted", "record"])
+    columns = ["row", "seed", "status", "diverged_epoch", "reason", "seconds", "examples_per_second", "gpu", "key"]
+    return pd.DataFrame(lines, columns=None if lines else [*columns, "history", "share", "adopted", "record"])
+
+
+def _times(record) -> dict:
+    """seconds, examples_per_second and gpu; where no GPU is here, the times of a training on one are not a number:
+    beside those of a processor they would say nothing."""
+    times = {"seconds": record["seconds"], "examples_per_second": record["examples_per_second"]}
+    gpu = record["provenance"].get("gpu", "")
+    if gpu:
+        from helpers import device
+
+        times = times if device.num_gpus() else dict.fromkeys(times, float("nan"))
+    return times | {"gpu": gpu}

@@ -53,10 +53,10 @@ def train(function, config, task: dict, listener=None) -> dict:
             outcome = _outcome(function, config, context)
             outcome.setdefault("seconds", time.perf_counter() - start)
             machine = machine() | about
-            measured = None
-            with contextlib.suppress(Exception):  # a training that has ended well is not lost to its probe
-                small = probe.probe_of(config)
-                measured = small and probe.measure(function, small, engine.Context(device=context.device), machine)
+        measured = None
+        with contextlib.suppress(Exception):  # a training that has ended well is not lost to its probe
+            small = probe.probe_of(config)
+            measured = small and _measured(function, small)
         return _plain(outcome) | {"provenance": machine | outcome.get("provenance", {}), "probe": measured}
     except Exception as error:
         return failure(error, started)
@@ -79,17 +79,23 @@ def train_probe(function, config, task: dict, listener=None) -> dict:
     """In a worker: train `config`, the probe of a record or a whole cheap training, as `probe.measure` returns it."""
     try:
         _check(function, config, task)
-        with _ready(config) as (context, machine):
-            return probe.measure(function, config, context, machine())
+        return _measured(function, config)
     except Exception as error:
         return failure(error)
 
 
+def _measured(function, config) -> dict:
+    """A probe, trained on the processor also where there is a GPU: that one drops other units from the same seed, and
+    the probe has to be compared on machines that have none."""
+    with _ready(config, device="cpu") as (context, machine):
+        return probe.measure(function, config, context, machine())
+
+
 @contextlib.contextmanager
-def _ready(config, listener=None, state=None):
+def _ready(config, listener=None, state=None, device=None):
     """(context, function that describes the machine) of a training with as many threads as `config` asks for."""
     threads = getattr(config, "threads", 1)
-    context = engine.Context(state, os.environ.get("DEVICE") or "auto", listener)
+    context = engine.Context(state, device or os.environ.get("DEVICE") or "auto", listener)
     with engine.threads_limited(threads):
         yield context, lambda: _machine(context) | {"threads": threads}
 

@@ -59,6 +59,20 @@ def test_autocast_asks_for_its_type():
     assert first.weight.grad.dtype == torch.float32
 
 
+def test_autocast_ends_where_its_type_is_set(monkeypatch):
+    linear_relu, seen = fast.linear_relu, []
+
+    def watched(*operands):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return linear_relu(*operands)
+
+    monkeypatch.setattr(fast, "linear_relu", watched)
+    with torch.autocast("cpu", torch.bfloat16):
+        fast.two_layers(inputs("patches"), *layers(), pool=True)
+        assert torch.is_autocast_enabled("cpu")
+    assert seen == [False]
+
+
 def test_layers_that_differ_run_one_by_one():
     x = torch.rand(3, 4, 12)
     for made in (networks.two_layer_mlp(12, 20, 7, "tanh"), networks.two_layer_mlp(12, 20, 7)):

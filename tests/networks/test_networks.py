@@ -276,6 +276,17 @@ def test_fast_cnn_has_the_parameters_counted_by_hand(shape):
     assert [name for name, p in model.named_parameters() if not p.requires_grad] == ["0.weight"]
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (2, 20, 36)])
+def test_fast_cnn_keeps_the_largest_number_of_each_channel(shape):
+    model = networks.build("fast_cnn", {"widths": (8, 12)}, input_shape=shape, classes=7)
+    images = torch.rand(3, *shape)
+    before = model[:-3](images).detach().requires_grad_()
+    model[-3](before).sum().backward()
+    other = before.detach().requires_grad_()
+    torch.nn.functional.adaptive_max_pool2d(other, 1).sum().backward()
+    assert torch.equal(before.grad, other.grad) and model[-3](before).shape == (3, 12, 1, 1)
+
+
 def test_fast_cnn_convolutions_begin_as_the_identity():
     conv = networks.build("fast_cnn", {"widths": (40,)}, input_shape=(3, 32, 32))[2]
     x = torch.rand(1, 24, 6, 6)

@@ -7,7 +7,7 @@ from sample_record import record
 from trial_functions import Config, fit_line
 
 from helpers import base
-from helpers.trials import adoption, engine, kinds, probe
+from helpers.trials import adoption, engine, kinds, probe, worker
 
 HISTORY = {"train_loss": [1.0, 0.5], "test_accuracy": [0.5, None], "seconds": [1.0, 2.0]}
 
@@ -59,6 +59,20 @@ class Probed(Config):
 def test_a_training_carries_a_probe_from_ten_times_its_cost(epochs, carries):
     assert (probe.probe_of(Probed(epochs=epochs)) is not None) == carries
     assert probe.probe_of(Config(epochs=epochs)) is None  # a config class without one
+
+
+def test_a_probe_runs_on_the_processor_whatever_else_is_there(monkeypatch):
+    devices = []
+    monkeypatch.setenv("DEVICE", "cuda:7")
+
+    def noted(config, context):
+        devices.append(context.device)
+        return fit_line(config, context)
+
+    noted.__module__ = fit_line.__module__
+    task = {"source": worker.loaded_source(fit_line.__module__), "fingerprint": Config().fingerprint()}
+    measured = worker.train_probe(noted, Config(), task)
+    assert devices == ["cpu"] and measured["platform"].get("device", "cpu") == "cpu"
 
 
 def test_measuring_gives_history_end_and_platform_as_json_types():

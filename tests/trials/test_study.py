@@ -581,6 +581,17 @@ def test_adopt_writes_both_copies_of_a_training(module, capsys):
     assert main(["adopt"]) == 0 and capsys.readouterr().out == "no record is stale\n"
 
 
+def test_times_of_a_gpu_are_left_out_where_none_is(home, monkeypatch):
+    frame = trials.run(fit_line, [Config()], study="study", seeds=2, jobs=0)
+    record = frame["record"][1]
+    records.write("study", record | {"provenance": record["provenance"] | {"gpu": "H100"}})
+    for gpus, seconds in {0: [frame["seconds"][0], np.nan], 1: list(frame["seconds"])}.items():
+        monkeypatch.setattr("helpers.device.num_gpus", lambda gpus=gpus: gpus)
+        again = trials.recall(fit_line, [Config()], study="study", seeds=2)
+        assert np.array_equal(again["seconds"], seconds, equal_nan=True) and list(again["gpu"]) == ["", "H100"]
+        assert np.isnan(again["examples_per_second"][1]) == np.isnan(seconds[1])
+
+
 def test_rm_stale_and_ls(module, capsys):
     own, edit = module
     assert main(["ls"]) == 0 and "no records yet" in capsys.readouterr().out
