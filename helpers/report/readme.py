@@ -1,8 +1,10 @@
-"""The README's tables, written from what is published: ours beside the reports, every verdict counted, the speed."""
+"""What the README shows of the published pages: ours beside the reports, verdicts, first findings, the speed."""
 
 import json
 import re
+import textwrap
 
+from bs4 import BeautifulSoup
 from scipy import stats
 
 from helpers import base
@@ -42,7 +44,19 @@ def speed() -> str:
     return "\n".join(lines)
 
 
-SECTIONS = {"results": results, "speed": speed}
+def findings() -> str:
+    """Markdown: what the pages that rubric.yaml names found first, each in the page's own words."""
+    lines = []
+    for name in load_rubric()["findings"]:
+        page = base.PUBLISHED / f"{name}.html"
+        soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+        finding = soup.find("strong", string="Found.").find_next("li")
+        link = f"[{soup.h1.get_text().partition(':')[0]}]({page.relative_to(base.CHECKOUT).as_posix()})"
+        lines += textwrap.wrap(f"- {link}: {' '.join(finding.get_text().split())}", 120, subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+SECTIONS = {"results": results, "findings": findings, "speed": speed}
 
 
 def _best(results: dict) -> list[str]:

@@ -8,12 +8,12 @@ from helpers.base import CourseworkError
 
 
 def load_rubric() -> dict:
-    """notebooks/rubric.yaml: tasks (a list, each with its weight: its marks added up), evidence and headline.
+    """notebooks/rubric.yaml: tasks (a list, each with its weight: its marks added up), evidence, headline and findings.
 
     Empty where the file is absent. Raises CourseworkError, with the place, where a task or an ask lacks something.
     """
     path = base.NOTEBOOKS / "rubric.yaml"
-    rubric = {"tasks": [], "headline": {}, "evidence": {}, **base.read_yaml(path)}
+    rubric = {"tasks": [], "headline": {}, "evidence": {}, "findings": [], **base.read_yaml(path)}
     for place, task in enumerate(rubric["tasks"], 1):
         _demand(task, ("title", "page", "asks"), f"{path}: task {place}")
         for number, ask in enumerate(task["asks"], 1):
