@@ -119,6 +119,26 @@ class Notebook(Page):
             line.row: self.title(line.row) + (f" ({self.length(line)})" if line.share < most else "") for line in lines
         }
 
+    def answer(self, trials, text: str, *rows: str, otherwise: str | None = None) -> None:
+        """Say `text` where the trainings of `rows` (by default all) are all in full, else which are not yet.
+
+        otherwise: what is said in place of the latter; nothing where it is empty.
+        """
+        whole = trials.groupby("row", sort=False)["share"].min() == 1
+        lacking = [self.title(row) for row in rows or whole.index if not whole.get(row, False)]
+        not_yet = f"Not answered yet; still shortened: {'; '.join(lacking)}." if otherwise is None else otherwise
+        if lacking:
+            text = not_yet
+        if text:
+            self.say(text)
+
+    def n_of(self, trials, *rows: str) -> str:
+        """What stands in brackets behind means of `rows`: how many trainings, and what ± is where it stands."""
+        counts = [int((trials["row"] == row).sum()) for row in rows]
+        words = " and ".join(f"n = {count}" for count in dict.fromkeys(counts))
+        words += " each" * (len(set(counts)) < len(rows))
+        return words + ", ± their standard deviation" * (max(counts) > 1)
+
     def tell_cost(self, *frames) -> None:
         """Say how many trainings the page stands on and what they cost; each counts once."""
         import pandas as pd

@@ -80,6 +80,31 @@ def test_rows_are_told_in_words_and_say_how_short_they_are(a_page):
     assert a_page.rows(trials(share=0.5))["row"].tolist() == ["rate 0.1"] * 2 + ["b c"] * 2
 
 
+@pytest.mark.parametrize(
+    "rows, options, text",
+    [
+        (["a1"], {}, "Yes."),
+        (["a1", "b_c"], {}, "Not answered yet; still shortened: b c."),
+        ([], {}, "Not answered yet; still shortened: b c."),
+        (["gone"], {}, "Not answered yet; still shortened: gone."),
+        (["b_c"], {"otherwise": "Later."}, "Later."),
+        (["b_c"], {"otherwise": ""}, None),
+    ],
+)
+def test_only_trainings_in_full_answer(a_page, monkeypatch, rows, options, text):
+    texts = []
+    monkeypatch.setattr(a_page, "say", texts.append)
+    a_page.answer(trials(), "Yes.", *rows, **options)
+    assert texts == [text] * (text is not None)
+
+
+def test_n_says_how_many_trainings_and_what_the_deviation_is(a_page):
+    frame = trials(row=["a", "a", "b", "c"])
+    assert a_page.n_of(frame, "b") == "n = 1" and a_page.n_of(frame, "b", "c") == "n = 1 each"
+    assert a_page.n_of(frame, "a") == "n = 2, ± their standard deviation"
+    assert a_page.n_of(frame, "a", "b") == "n = 2 and n = 1, ± their standard deviation"
+
+
 def test_the_cost_counts_every_trial_once(a_page):
     a_page.tell_cost(trials(), trials())
     assert a_page.published["cost.trials"]["value"] == 3 and a_page.published["cost.hours"]["value"] == 2.0
