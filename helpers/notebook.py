@@ -135,8 +135,10 @@ class Notebook(Page):
     def n_of(self, trials, *rows: str) -> str:
         """What stands in brackets behind means of `rows`: how many trainings, and what ± is where it stands."""
         counts = [int((trials["row"] == row).sum()) for row in rows]
-        words = " and ".join(f"n = {count}" for count in dict.fromkeys(counts))
-        words += " each" * (len(set(counts)) < len(rows))
+        *first, last = map(str, counts)
+        words = f"n = {last}" + " each" * bool(first)
+        if len(set(counts)) > 1:  # in the order of the rows
+            words = f"n = {', '.join(first)} and {last}"
         return words + ", ± their standard deviation" * (max(counts) > 1)
 
     def tell_cost(self, *frames) -> None:
@@ -147,9 +149,12 @@ class Notebook(Page):
         gpus = sorted(set(trained["gpu"]) - {""})
         self.publish("cost.trials", len(trained))
         self.publish("cost.on_gpu", int((trained["gpu"] != "").sum()))
-        self.publish("cost.hours", trained.loc[trained["gpu"] == "", "seconds"].sum() / 3600, unit="h")
-        text = "Trainings that this page stands on: {cost.trials}, together {cost.hours} on one core. "
-        if gpus:
-            text = f"{{cost.trials}}, {{cost.on_gpu}} of them on a GPU ({', '.join(gpus)}), the others together"
-            text = f"Trainings that this page stands on: {text} {{cost.hours}} on one core. "
-        self.say(text + "Those that have a record are recalled, the others were trained as the page was made.")
+        hours = trained.loc[trained["gpu"] == "", "seconds"].sum() / 3600
+        self.publish("cost.hours", hours, unit="h")
+        self.publish("cost.minutes", 60 * hours, unit="min")
+        which = f", {{cost.on_gpu}} of them on a GPU ({', '.join(gpus)}), the others" if gpus else ","
+        self.say(
+            f"Trainings that this page stands on: {{cost.trials}}{which} together "
+            f"{{cost.{'hours' if hours >= 1 else 'minutes'}}} on one core. Those that have a record are recalled, the "
+            "others were trained as the page was made."
+        )

@@ -102,7 +102,8 @@ def test_n_says_how_many_trainings_and_what_the_deviation_is(a_page):
     frame = trials(row=["a", "a", "b", "c"])
     assert a_page.n_of(frame, "b") == "n = 1" and a_page.n_of(frame, "b", "c") == "n = 1 each"
     assert a_page.n_of(frame, "a") == "n = 2, ± their standard deviation"
-    assert a_page.n_of(frame, "a", "b") == "n = 2 and n = 1, ± their standard deviation"
+    assert a_page.n_of(frame, "a", "b") == "n = 2 and 1, ± their standard deviation"
+    assert a_page.n_of(frame, "b", "a", "c") == "n = 1, 2 and 1, ± their standard deviation"
 
 
 def test_the_cost_counts_every_trial_once(a_page):

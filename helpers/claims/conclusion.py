@@ -33,7 +33,7 @@ def conclude(page, report: str, *sentences: str) -> None:
         return
     lines = accuracies(frame)
     shown = " Figure 1 sets the printed test accuracies beside ours." if len(lines) else ""  # the page's first picture
-    varied = any(page.published[key]["std"] for text in whole for key in named[text])
+    varied = any("±" in page.fill(text) for text in whole)
     _say_how_sure(page, frame, " Here ± is the standard deviation over n trainings." * varied + shown)
     if len(lines):
         bars = "95 % of new trainings would fall inside a bar."
@@ -49,7 +49,7 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
     for name in ("claims", *(name.replace(" ", "_") for name in ledger.VERDICTS), "expected_false"):
         page.publish(f"verdicts.{name}", totals[name])
     words = f"**How sure.** {_counted(totals, 'verdicts')}"
-    whole = frame[(frame["n"] > 0) & (frame["share"] == 1)]
+    whole = frame[(frame["n"] > 0) & (frame["share"] == 1) & ~ledger.without_other_side(frame)]
     trained = whole[whole["records"] != ""]
     page.publish("sure.whole", len(trained))
     page.publish("sure.code", len(whole) - len(trained))
@@ -64,8 +64,8 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
     if len(sharp):
         page.publish("sure.best", float(sharp.min()))
         page.publish("sure.worst", float(sharp.max()))
-        words += " Where a printed accuracy got a verdict, differences below {sure.best:.3f}, where trainings vary "
-        words += "least, to {sure.worst:.3f}, where they vary most, would have gone unnoticed."
+        words += " Where an accuracy, or a difference of two, got a verdict, differences below {sure.best:.3f}, where "
+        words += "trainings vary least, to {sure.worst:.3f}, where they vary most, would have gone unnoticed."
     page.say(f"{words}{more}")
 
 
@@ -91,12 +91,12 @@ def _counted(totals: dict, of: str) -> str:
     """The counts of a page as a sentence of `page.say`, published as `of`; verdicts that no claim has are left out."""
     words = {"reproduced": "reproduced", "exceeded": "exceeded", "not_reproduced": "not reproduced"}
     words |= {"inconclusive": "inconclusive", "not_comparable": "not comparable", "not_run": "not run"}
-    apart = {"consistent": "agree", "inconsistent": "contradict each other"}
+    apart = {"consistent": "agree", "inconsistent": "contradict themselves"}
     parts, pairs = (
         [f"{{{of}.{name}}} {text}" for name, text in some.items() if totals[name]] for some in (words, apart)
     )
     text = f"Verdicts on {{{of}.claims}} claims: {', '.join(parts)}"
-    text += f"; of those that set printed values against each other {' and '.join(pairs)}." if pairs else "."
+    text += f"; of those that only set printed values against each other {' and '.join(pairs)}." if pairs else "."
     if totals["not_reproduced"]:
         text += f" Even if every claim were true, chance would refute about {{{of}.expected_false:.1f}}."
     return text
@@ -128,7 +128,10 @@ def set_beside(page, report: str) -> None:
     if len(whole):
         caption = f"What report {report} claims, beside what n trainings in full give"
         if whole["ours"].str.contains("[", regex=False).any():
-            caption += "; in brackets, where 95 % of new trainings would fall"
+            caption += "; in brackets, where 95 % of new trainings would fall, or the 95 % interval of a difference"
+            caption += " (of few trainings by the spread of similar rows)"
+        if whole["detectable difference"].any():
+            caption += "; a detectable difference would have been noticed in nine cases of ten"
         _show_lines(page, whole, f"{caption}.")
     _count_others(page, every[~every["claim"].isin(whole["claim"])])
     wrong = every[every["verdict"] == "inconsistent"]
@@ -157,6 +160,7 @@ def _count_others(page, others: pd.DataFrame) -> None:
         "without_result": (ledger.NOT_RUN, "without a result here"),
     }
     parts = []
+    others = others.assign(verdict=others["verdict"].mask(ledger.without_other_side(others), ledger.NOT_RUN))
     for name, (verdict, words) in reasons.items():
         page.publish(name, int((others["verdict"] == verdict).sum()))
         parts += [f"{{{name}}} {words}"] if page.published[name]["value"] else []

@@ -89,7 +89,7 @@ def _source(line: dict, words: str) -> str:
 def _notes_listed(notes: dict[str, int]) -> str:
     """The notes that rows link to: assumptions, limits, innocent causes."""
     lines = "".join(f'<li id="note-{number}">{html.escape(text)}</li>' for text, number in notes.items())
-    return f"<p>Notes to the trails:</p><ol>{lines}</ol>"
+    return f'<div class="notes"><p>Notes to the trails:</p><ol>{lines}</ol></div>'
 
 
 def quote(page, results: dict, text: str, whole: bool = False) -> None:
@@ -120,4 +120,4 @@ def _ours(line: dict) -> str:
     words = html.escape(with_interval(line))
     words += f"<br>n = {line['n']}" if line["n"] else ""
     words += f", {100 * line['share']:.2g} % trained" if line["share"] < 1 else ""
-    return words + (f"; would see {line['resolution']:.2g}" if pd.notna(line["resolution"]) else "")
+    return words + (f"; would see {markup.digits(line['resolution'], 2)}" if pd.notna(line["resolution"]) else "")

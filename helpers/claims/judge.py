@@ -15,6 +15,7 @@ from scipy import stats
 from helpers.claims import spread
 from helpers.claims.spread import is_accuracy, is_difference
 from helpers.claims.values import printed
+from helpers.page.markup import digits
 
 VERDICTS = (
     "reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable", "consistent", "inconsistent",
@@ -116,7 +117,9 @@ def judge_number(claim, sample: Sample) -> Verdict:
     mean, width, resolution = interval.mean, interval.half, interval.resolution + half
     p = interval.p(max(low - half - mean, mean - high - half, 0))
     about = {"half_width": width, "resolution": resolution, "p": p, "mean": mean, "lost": lost}
-    reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}; refutes shifts from {resolution:.2g} on"
+    reason = (
+        f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}; refutes shifts from {digits(resolution, 2)} on"
+    )
     reason += f"; {lost} of {total} seeds diverged or ended at chance" if lost else ""
     if low - half - width <= mean <= high + half + width:
         limit = 5 * COARSE * abs(mean) if not (is_accuracy(sample.key) or is_difference(sample.key)) else COARSE
@@ -132,7 +135,7 @@ def judge_number(claim, sample: Sample) -> Verdict:
 
 
 def too_few(values: list) -> str:
-    return f"{len(values)} run(s): the deviation from run to run is not known"
+    return f"{len(values)} run{'s' * (len(values) != 1)}: the deviation from run to run is not known"
 
 
 def judge_bound(claim, sample: Sample) -> Verdict:
@@ -218,7 +221,7 @@ def judge_time(claim, sample: Sample) -> Verdict:
     share = sample.share if sample.key.endswith("seconds") else 1
     ours = statistics.fmean(sample.finite()) if sample.finite() else math.nan
     ratio = ours / share / statistics.fmean(printed(claim.value)[:2])
-    told = "; not measured" if math.isnan(ratio) else f"; ours : printed = {ratio:.3g}"
+    told = "; not measured" if math.isnan(ratio) else f"; ours is {ratio:.3g} of the printed"
     return Verdict(verdict="not comparable", reason=f"another machine{told}")
 
 

@@ -1,7 +1,6 @@
 """The ledger: every claim judged, and every count of it. One source for all pages, the index and the README."""
 
 import functools
-import re
 from decimal import Decimal
 
 import numpy as np
@@ -9,13 +8,13 @@ import pandas as pd
 from scipy import stats
 
 from helpers import base
-from helpers.claims import calibration, evidence, judge, orders, pool, readings
+from helpers.claims import calibration, evidence, judge, orders, pool, readings, spread
 from helpers.claims.claims import Claim, load_claims, load_tables, printed
+from helpers.claims.values import as_printed, interval, places
 from helpers.page import markup
 
 NOT_RUN = "not run"
 BLIND = 0.5  # a judge that refutes fewer of the false numbers than this is blind
-LONG = re.compile(r"\d+\.\d{7,}")  # more digits than anybody reads
 VERDICTS = (*judge.VERDICTS, NOT_RUN)
 DECIDED = ("reproduced", "exceeded", "not reproduced")
 COLUMNS = ("claim", "report", "kind", "verdict", "printed", "value", "half_width", "resolution", "n", "share",
@@ -156,6 +155,7 @@ def answered(frame: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         return pd.DataFrame(columns=columns)
     frame = frame[(frame["verdict"] != NOT_RUN) & (frame["kind"] != "arithmetic") & (frame["n"] > 0)]
+    frame = frame[~without_other_side(frame)]
     lines = frame.to_dict("records")
     return frame.assign(
         verdict=[line["readings"] if line["joined"] else line["verdict"] for line in lines],
@@ -165,17 +165,17 @@ def answered(frame: pd.DataFrame) -> pd.DataFrame:
     )[columns].reset_index(drop=True)
 
 
+def without_other_side(frame: pd.DataFrame) -> pd.Series:
+    """Which lines compare two results of which one was never measured."""
+    return (frame["kind"] == "order") & frame["measured"].str.contains("–", regex=False)
+
+
 def _detectable(line: dict) -> str:
     if pd.isna(line["resolution"]):
         return ""
     if line["printed"].endswith("%"):
-        return f"{markup.number(100 * line['resolution'], '.2g')} %"
-    return markup.number(line["resolution"], ".2g") + " epochs" * (line["kind"] == "epoch")
-
-
-def as_printed(text: str) -> str:
-    """What a report prints, its numbers cut to six digits: some print all that Python gives."""
-    return LONG.sub(lambda match: f"{float(match[0]):.6g}", text)
+        return f"{markup.digits(100 * line['resolution'], 2)} %"
+    return markup.digits(line["resolution"], 2) + " epochs" * (line["kind"] == "epoch")
 
 
 def percent(text: str) -> str:
@@ -203,22 +203,25 @@ def with_interval(line: dict) -> str:
     """Our value of a judged claim in the unit of the printed one; where known, [95 % of new runs]."""
     half = line["half_width"] if pd.notna(line["half_width"]) else None
     if line["kind"] == "number" and line["printed"].endswith("%") and line["value"] is not None:
-        return f"{100 * line['value']:.2f} %" + _interval(100 * line["value"], half and 100 * half) + _without(line)
+        ends = [100 * end for end in _ends(line)]
+        return (
+            f"{100 * line['value']:.2f} %" + interval(100 * line["value"], half and 100 * half, ends) + _without(line)
+        )
     if line["kind"] == "order" and half and pd.notna(line["gap"]):
-        return f"{line['measured']}; difference {line['gap']:.2g}{_interval(line['gap'], half)}"
-    return line["measured"] + _interval(line["value"], half) + _without(line)
+        return f"{line['measured']}; difference {line['gap']:,.{places(half)}f}{interval(line['gap'], half)}"
+    return line["measured"] + interval(line["value"], half, _ends(line)) + _without(line)
+
+
+def _ends(line: dict) -> tuple[float, float]:
+    """Between which numbers a quantity lies by its nature: an accuracy in 0 to 1, an epoch above 0, a gap anywhere."""
+    key = line["evidence"].split(";")[0]
+    if spread.is_difference(key):
+        return -np.inf, np.inf
+    return 0.0, 1.0 if spread.is_accuracy(key) else np.inf
 
 
 def _without(line: dict) -> str:
     return f", without {line['lost']} of {line['n']} that did not train" if line["lost"] else ""
-
-
-def _interval(middle: float | None, half: float | None) -> str:
-    """Both ends, with as many decimals as two digits of the half width have: [0.824, 0.920]."""
-    if not half or middle is None or not np.isfinite(half):
-        return ""
-    places = max(0, 1 - int(np.floor(np.log10(half))))
-    return f" [{middle - half:,.{places}f}, {middle + half:,.{places}f}]"
 
 
 def innocent_causes(frame: pd.DataFrame) -> pd.DataFrame:

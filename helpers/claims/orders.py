@@ -34,14 +34,15 @@ def difference(left: Sample, right: Sample) -> tuple[Interval | None, str]:
     if left.prior and right.prior:  # one prior serves both: what is wrong with it on one side is on the other, too
         freedom = min(freedom, *(freedom for _, freedom in deviations))
     gap = statistics.fmean(a) - statistics.fmean(b)
-    return Interval(gap, math.sqrt(total), freedom), f"{len(a)} and {len(b)} seeds{how}"
+    seeds = "one seed each" if len(a) == len(b) == 1 else f"{len(a)} and {len(b)} seeds"
+    return Interval(gap, math.sqrt(total), freedom), f"{seeds}{how}"
 
 
 def _within(a: list, b: list) -> tuple[Interval | None, str]:
     """Two numbers of the same trainings: the differences within each, as in a paired t test."""
     pairs = [x - y for x, y in zip(a, b) if x is not None and y is not None]
     if len(pairs) < 3:
-        return None, f"{len(pairs)} training(s) tell both"
+        return None, f"{len(pairs)} training{'s' * (len(pairs) != 1)} with both"
     unit = statistics.stdev(pairs) / math.sqrt(len(pairs))
     return Interval(statistics.fmean(pairs), unit, len(pairs) - 1), f"{len(pairs)} trainings, each with itself"
 

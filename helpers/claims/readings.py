@@ -93,7 +93,7 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         "resolution": chosen.resolution,
         "p": chosen.p,
         "answered": not missing,
-        "n": min((len(result["values"]) for result in first), default=0),
+        "n": min((result["n"] if claim.kind == "time" else len(result["values"]) for result in first), default=0),
         "share": min((result["share"] for result in first), default=1.0),
         "budget": " and ".join(dict.fromkeys(str(result.get("budget")) for result in first)),
         "readings": "; ".join(f"{name}: {one.verdict}" for name, one in verdicts.items()) if len(verdicts) > 1 else "",
@@ -127,7 +127,7 @@ def _printed_gap(claim, chosen: Verdict, text: str | None, values: dict) -> str:
     if None in sides:
         return ""
     gap = sum(printed(sides[0])[:2]) / 2 - sum(printed(sides[1])[:2]) / 2
-    return f"; printed {gap:.4f}, ours is {chosen.gap / gap:.2g} times that" if gap else "; no difference is printed"
+    return f"; the printed difference is {gap:.4f}, ours {chosen.gap:.4f}" if gap else "; no difference is printed"
 
 
 def judge_all(claims: list, results: dict, basis=None) -> pd.DataFrame:

@@ -55,6 +55,7 @@ OPERATORS = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.Pow: operator.pow, ast.USub: operator.neg,
 }  # fmt: skip
+LONG = re.compile(r"\d+\.\d{7,}")  # more digits than anybody reads
 
 
 def names(check: str) -> list[str]:
@@ -66,6 +67,26 @@ def names(check: str) -> list[str]:
     ids = [_name(node) for tree in trees for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))]
     inner = {name for name in ids if any(other.startswith(f"{name}.") for other in ids)}
     return [name for name in dict.fromkeys(ids) if name not in inner and name not in FUNCTIONS]
+
+
+def as_printed(text: str) -> str:
+    """What a report prints, its numbers cut to six digits: some print all that Python gives."""
+    return LONG.sub(lambda match: f"{float(match[0]):.6g}", text)
+
+
+def interval(middle: float | None, half: float | None, ends=(-math.inf, math.inf)) -> str:
+    """Both ends, with as many decimals as two digits of the half width have: [0.824, 0.920]; none beyond `ends`."""
+    if not half or middle is None or not math.isfinite(half):
+        return ""
+    low, high, decimals = max(middle - half, ends[0]), min(middle + half, ends[1]), places(half)
+    while decimals < 6 and any(end and not round(end, decimals) for end in (low, high)):
+        decimals += 1  # an end beside 0 does not read as 0
+    return f" [{low:,.{decimals}f}, {high:,.{decimals}f}]"
+
+
+def places(half: float) -> int:
+    """The decimals of two digits of a half width."""
+    return max(0, 1 - math.floor(math.log10(half)))
 
 
 def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
@@ -84,7 +105,10 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
         corners = [_sides(check, dict(zip(ends, corner))) for corner in itertools.product(*ends.values())]
     except ValueError as error:
         return False, str(error)
-    sides = " and ".join(_words([pair[side] for pair in corners]) for side in (0, 1))
+    sides = " and ".join(
+        itself or _words([pair[place] for pair in corners])
+        for place, itself in enumerate(_values_themselves(check, values))
+    )
     if any(isinstance(left, tuple) for left, _ in corners):
         return all(left == right for left, right in corners), sides
     if sign == "of":
@@ -98,6 +122,13 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
         ">=": max(gaps) >= -tiny,
     }  # fmt: skip
     return holds[sign], sides
+
+
+def _values_themselves(check: str, values: dict[str, str]) -> list[str | None]:
+    """Of both sides of a check the printed value, where a side is nothing but one; else None."""
+    parts = CHECK.fullmatch(check)
+    printed_alone = [values.get(parts[side].strip()) for side in ("left", "right")]
+    return [text and as_printed(text) for text in printed_alone]
 
 
 def _sides(check: str, numbers: dict[str, float]) -> tuple:
@@ -129,6 +160,6 @@ def _value(node, numbers: dict[str, float]):
 def _words(values: list) -> str:
     """A number, a shape, or the range of several numbers."""
     if isinstance(values[0], tuple):
-        return str(values[0])
-    low, high = f"{min(values):.6g}", f"{max(values):.6g}"
+        return " × ".join(map(str, values[0]))
+    low, high = (f"{end:,.6g}" for end in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"

@@ -51,6 +51,12 @@ def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, 
         for place, style in enumerate(styles):
             axis.barh(place, data["value"][place], 0.65, **style)
         axis.errorbar(data["value"], data.index, xerr=data["error"], fmt="none", **errorbars)
+    ends = data["value"] + data["error"].fillna(0)
+    if not reference:  # a diamond may stand there
+        for place, (value, end) in enumerate(zip(data["value"], ends)):
+            beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
+            axis.annotate(f"{value:.4f}" if 0 < value < 1 else number(value), (max(end, value), place), **beside)
+        axis.margins(x=0.12)
     entries = [Patch(color=COLOURS[0], label="ours")] * (not all(short.values()))
     entries += [Patch(**HATCHED, label=f"ours, shortened{length}")] * any(short.values())
     if data["report"].notna().any():

@@ -16,7 +16,7 @@ MARKS = {  # verdict -> (marker, filled, colour): told apart without colour, dar
     "inconclusive": ("o", False, "#555555"),
     "not comparable": ("s", False, "#555555"),
 }
-LABEL_WIDTH = 58  # characters of a row's label before it is cut: it stands above its bar, the verdict to its right
+LABEL_WIDTH = 58  # characters of a line of a row's label, which stands above its bar, the verdict to its right
 
 
 @styled
@@ -28,7 +28,7 @@ def forest(lines: pd.DataFrame, *, title="", xlabel="test accuracy") -> Drawing:
     shortened trainings (`short`) stand last, on grey.
     """
     lines = lines.sort_values("short", kind="stable").reset_index(drop=True)
-    figure, (axis,) = new_figure(title, height=0.8 + 0.42 * len(lines))
+    figure, (axis,) = new_figure(title, height=0.8 + 0.55 * len(lines))
     for place, line in enumerate(lines.itertuples()):
         _draw_row(axis, place, line)
     whole = int((~lines["short"]).sum())
@@ -55,8 +55,9 @@ def _draw_row(axis, place: int, line) -> None:
     axis.plot([line.low, line.high], [place] * 2, color="black", lw=2.5, zorder=4)
     axis.plot((line.low + line.high) / 2, place, "D", color="black", markersize=4.5, zorder=4)  # seen inside our mark
     above = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 10}
-    axis.annotate(textwrap.shorten(str(line.label), LABEL_WIDTH, placeholder=" …"), (0.01, place - 0.45), **above)
-    axis.annotate(line.verdict, (0.99, place - 0.45), ha="right", color=colour, weight="bold", **above)
+    label = textwrap.wrap(str(line.label), LABEL_WIDTH, max_lines=2, placeholder=" …")
+    axis.annotate("\n".join(label), (0.01, place - 0.4), linespacing=1.0, **above)
+    axis.annotate(line.verdict, (0.99, place - 0.4), ha="right", color=colour, weight="bold", **above)
 
 
 def _alt(lines: pd.DataFrame) -> str:

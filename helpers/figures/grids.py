@@ -15,7 +15,7 @@ from PIL import Image
 
 from helpers.base import CourseworkError
 
-COLOURS = [f"#{c}" for c in ("0173B2", "D55E00", "029E73", "AA3F9B", "CA9161", "56B4E9", "DE8F05", "949494")]
+COLOURS = [f"#{c}" for c in ("0173B2", "D55E00", "029E73", "AA3F9B", "A5682A", "56B4E9", "DE8F05", "949494")]
 WIDTH = 5.8  # inches
 DPI = 144
 SHORT = "#ececec"  # behind shortened trainings
@@ -128,6 +128,10 @@ def heatmap(table, *, title="", xlabel="", ylabel="", fmt=".3f", falls=False, **
     style = {"cmap": "cividis_r" if falls else "cividis", "cbar": False, "linewidths": 0.5, "fmt": "", "annot": text}
     style |= {} if finite.any() else {"vmin": 0, "vmax": 1}
     seaborn.heatmap(table.where(finite), ax=axis, **style | options)
+    for written in axis.texts:  # black or white, whichever stands out more from the cell
+        place = np.ravel(written.get_position()).astype(int)
+        face = axis.collections[0].get_facecolors().reshape(*values.shape, 4)[place[1], place[0]]
+        written.set_color("black" if _luminance(face) > 0.18 else "white")
     for row, column in np.argwhere(~finite):
         axis.text(column + 0.5, row + 0.5, text[row, column], ha="center", va="center")
     axis.set(xlabel=xlabel, ylabel=ylabel, facecolor="#cccccc")
@@ -137,6 +141,12 @@ def heatmap(table, *, title="", xlabel="", ylabel="", fmt=".3f", falls=False, **
     alt = f"Grid of {ylabel} ({len(table)}) by {xlabel} ({table.shape[1]}): {span(values)}, best "
     alt += f"{number(values[best])} at {table.index[best[0]]}, {table.columns[best[1]]}; "
     return Drawing(figure, f"{alt}{(~finite).sum()} cells not finite.", table.reset_index())
+
+
+def _luminance(colour) -> float:
+    """The relative luminance of an RGB colour, as WCAG 2 defines it: 0 of black, 1 of white."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
 def confusion(labels, predicted, classes, *, title="") -> Drawing:

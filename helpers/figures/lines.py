@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from helpers.figures.grids import COLOURS, SHORT, WIDTH, Drawing, new_figure, number, span, styled
 
@@ -48,7 +49,10 @@ def _lines(frame, x, panels, by) -> pd.DataFrame:
                 part["line"] = names + (", " + words(column) if len(columns) > 1 else "")
             parts.append(part.assign(short=part["short"] < 1))
     groups = pd.concat(parts).groupby(["panel", "line", "short", x], sort=False)
-    return groups.agg(mean=("value", "mean"), std=("value", "std"), printed=("printed", "first")).reset_index()
+    told = groups.agg(mean=("value", "mean"), std=("value", "std"), printed=("printed", "first"), n=("value", "count"))
+    most = told.groupby(["panel", "line", "short"], sort=False)["n"].transform("max")
+    told.loc[told["n"] < most, ["mean", "std"]] = np.nan  # a mean of fewer seeds would jump where one of them ends
+    return told.drop(columns="n").reset_index()
 
 
 def _joined(data: pd.DataFrame) -> dict[str, str]:
@@ -169,6 +173,15 @@ def _told(data: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return data.drop_duplicates([name for name in data if name not in ("std", "printed")]), marks
 
 
+def plain_ticks(axis) -> None:
+    """Numbers such as 0.1, 0.2, 0.5 at a logarithmic axis of at most three decades, where powers of ten are too few."""
+    low, high = axis.get_view_interval()
+    if low > 0 and high / low < 1000:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 30 else (1, 3)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
 def _whole_ticks(axis, values: np.ndarray) -> None:
     """Ticks at whole numbers; at each of them where there are few."""
     if len(values) <= 6:
@@ -222,8 +235,12 @@ def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", 
         _mark(axis, marks[(marks["panel"] == panel) & ~short], order)
         if panel in reference:
             axis.axhline(reference[panel], color="#333333", ls=":", lw=1.3, label="report")
+        if axis.get_yscale() == "log":
+            plain_ticks(axis.yaxis)
     for axis, short in zip(axes[-len(kinds) :], kinds):
         axis.set(xlabel=words(x), xscale="log" if log in ("x", "xy") else "linear")
+        if log in ("x", "xy"):
+            plain_ticks(axis.xaxis)
         if pd.api.types.is_integer_dtype(data[x]) and log not in ("x", "xy"):
             _whole_ticks(axis, data.loc[data["short"] == short, x].unique())
     drawn = [axis.get_legend_handles_labels()[0] for axis in axes]

@@ -130,4 +130,4 @@ def test_the_printed_gap_stands_beside_ours():
     entry = claim("order", f"{LEFT} > {RIGHT}")
     results = {LEFT: result(0.880, 0.8801, 0.8799), RIGHT: result(0.850, 0.8501, 0.8499)}
     found = line(entry, results, values={LEFT: "0.87", RIGHT: "0.86"})
-    assert "printed 0.0100, ours is 3 times that" in found["reason"]
+    assert "the printed difference is 0.0100, ours 0.0300" in found["reason"]

@@ -56,7 +56,7 @@ def test_a_number_that_anyone_has_is_judged(home, capsys):
     assert said.startswith("not reproduced: 95 % of new runs: 0.8724") and "your seeds alone" in said
     assert "with care" in said  # nothing is committed here that could have tried the judge
     assert main(["judge", "0.860", "--ours", "0.8717", "0.8734"]) == 0
-    assert capsys.readouterr().out.startswith("inconclusive: 2 run(s)")
+    assert capsys.readouterr().out.startswith("inconclusive: 2 runs")
     assert main(["judge", "86 %", "--ours", "0.8717", "0.8734", "0.8720", "--images", "100"]) == 0
     assert capsys.readouterr().out.startswith("inconclusive")  # a hundred images tell too little
     assert main(["judge", "0.80", "--ours", "0.8717", "0.8734", "0.8720", "--best"]) == 0

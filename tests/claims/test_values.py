@@ -57,8 +57,13 @@ def test_consistent_to_the_printed_digits(check, holds):
 
 
 def test_both_sides_are_given_with_their_range():
-    assert values.consistent("A1.x = 2 * 3", {"A1.x": "6.0"}) == (True, "5.95 to 6.05 and 6")
-    assert values.consistent("A1.x = 2", {"A1.x": "21217.81234"}) == (False, "21217.8 and 2")  # no range worth saying
+    assert values.consistent("A1.x = 2 * 3", {"A1.x": "6.0"}) == (True, "6.0 and 6")
+    assert values.consistent("2 * A1.x = 7", {"A1.x": "6.0"}) == (False, "11.9 to 12.1 and 7")
+    assert values.consistent("A1.x = 2", {"A1.x": "21217.812345678"}) == (
+        False,
+        "21217.8 and 2",
+    )
+    assert values.consistent("linear((128,), 128, 10) = (10,)", {}) == (True, "10 and 10")
 
 
 def test_ids_are_found_in_a_check():

@@ -30,7 +30,7 @@ def test_means_intervals_and_printed_values_stand_where_they_belong():
     assert [line.get_xdata()[0] for line in diamonds] == pytest.approx([0.86, 0.1, 0.89, 0.835])
     assert all(diamond.get_zorder() > bar.lines[0].get_zorder() for diamond in diamonds for bar in bars)  # seen inside
     words = [text.get_text() for text in axis.texts]
-    assert words[1::2] == list(LINES["verdict"]) and words[0] == "rate 0.1" and words[2].endswith(" …")
+    assert words[1::2] == list(LINES["verdict"]) and words[0] == "rate 0.1" and words[2].count("\n") == 1
     top, bottom = axis.get_ylim()[1], axis.get_ylim()[0]
     assert top < 0 < 3 < bottom  # the first row stands on top
 

@@ -118,7 +118,7 @@ def result_rows(bundle: dict):
 
 
 def _share(share):
-    return f"{100 * share:.2g} % of the full work"
+    return f"{100 * share:.2g}\u00a0% of the full work"
 
 
 def provenance_rows(state: dict):

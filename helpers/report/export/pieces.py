@@ -149,7 +149,7 @@ def _stack(table):
     if sum(widths) + 2 * len(widths) <= PHONE:
         return
     table["class"] = [*table.get("class", []), "stack"]
-    names = [re.sub(r"[^\w.,%±()/+-]+", " ", cell.text).strip() for cell in head]  # as strings of CSS
+    names = [re.sub(r"['\\\s]+", " ", cell.text).strip() for cell in head]  # as strings of CSS
     table["style"] = "; ".join(f"--c{place}: '{name}: '" for place, name in enumerate(names, 1) if name)
 
 

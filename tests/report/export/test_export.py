@@ -364,7 +364,7 @@ def test_results_stand_in_the_page(text, soup):
     rows = {row["data-key"]: [cell.text for cell in row("td")] for row in soup("tr", attrs={"data-key": True})}
     assert set(rows) == set(bundle["results"])
     assert rows["seconds"] == ["185 s", "1", ""]
-    assert rows["train_loss"] == ["0.4213 ± 0.002", "3", "10 % of the full work"]
+    assert rows["train_loss"] == ["0.4213 ± 0.002", "3", "10\u00a0% of the full work"]
     assert rows["high_rate.train_loss"] == ["–", "0", "3 of 3 diverged"]
 
 
