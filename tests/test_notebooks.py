@@ -60,7 +60,8 @@ def test_tasks_2_and_4_show_what_runs_and_prove_it_plain(home):
     network, loop = shown(home, "task2_model"), shown(home, "task4_training")
     for source in (networks.Block.forward, networks.PatchNetwork.forward):
         assert inspect.getsource(source) in network
-    for source in (training.run_epoch, training.loop._Training.step):
+    steps = training.loop._Training
+    for source in (training.fit, steps.epoch, steps.step, training.run_epoch):
         assert textwrap.dedent(inspect.getsource(source)) in loop
     assert "def plain_network(" in network and "def plain_loop(" in loop
     for name in ("task2_model", "task4_training"):

@@ -94,6 +94,11 @@ OPTIONS = {  # what an optimiser or a schedule decides by itself: its name in wo
     "rise": ("share of steps with rising rate", "the rest has a falling one"),
     "end": ("last rate over the largest", "how far it falls"),
 }
+SEARCHED = (  # what study G's search chooses; mirroring, the first of the augmentation, is given
+    "patch_size", "width", "blocks", "token_hidden", "dropout", "drop_path", "whitened", "augment", "optimiser", "lr",
+    "weight_decay", "average", "label_smoothing",
+)  # fmt: skip
+OURS = ("adjust_lr_fn", "cycle_momentum")  # options whose value is not PyTorch's, see `optimisers`
 # Options of PyTorch's classes that say how and not what is computed, and a schedule's length, which the epochs give.
 PROGRAM = ("maximize", "foreach", "capturable", "differentiable", "fused", "decoupled_weight_decay")
 PROGRAM += ("total_steps", "epochs", "steps_per_epoch", "last_epoch")
@@ -132,35 +137,53 @@ def our_model(page, dataset) -> ClassifierConfig:
 
 
 def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
-    """Every value that decides a training, also the defaults of optimiser and schedule: name, value, meaning.
+    """Every value that decides a training, also the defaults of optimiser and schedule: name, value, by whom, meaning.
 
     All in words; the learning rate and the weight decay that a search drew are rounded to two digits.
     """
-    values = {**NOT_USED, **vars(config), **config.options}
-    rows = [(*MEANING[name], name, values[name]) for name in MEANING if name in values]
+    values, winner = _values(config), _values(found())
+    rows = [
+        (*MEANING[name], name, values[name], _chosen_by(name, values, winner)) for name in MEANING if name in values
+    ]
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     made = optimisers.make_optimisers(network, config)
     for optimiser in made:
         held = {name: value for name, value in optimiser.defaults.items() if name not in values}
-        rows += _rows_of(held, type(optimiser).__name__)
+        rows += _rows_of(held, type(optimiser).__name__, config.optimiser_options)
     scheduler = optimisers.make_scheduler(made[0], config, steps_per_epoch=10)
     parameters = inspect.signature(type(scheduler)).parameters.values() if scheduler else ()
     held = {one.name: getattr(scheduler, one.name, one.default) for one in parameters if one.default is not one.empty}
     held |= config.scheduler_options
     if config.scheduler == "one_cycle" and not held["cycle_momentum"]:
         held = {name: value for name, value in held.items() if name not in ("base_momentum", "max_momentum")}
-    rows += _rows_of(held, config.scheduler.replace("_", " "))
-    table = [(name, _in_words(field, value), meaning) for name, meaning, field, value in rows]
-    return pd.DataFrame(table, columns=["hyper-parameter", "value", "what it is"])
+    rows += _rows_of(held, config.scheduler.replace("_", " "), config.scheduler_options)
+    table = [(name, _in_words(field, value), by, meaning) for name, meaning, field, value, by in rows]
+    return pd.DataFrame(table, columns=["hyper-parameter", "value", "chosen by", "what it is"])
 
 
-def _rows_of(options: dict, of: str) -> list[tuple]:
+def _values(config: ClassifierConfig) -> dict:
+    return {**NOT_USED, **vars(config), **config.options}
+
+
+def _chosen_by(field: str, values: dict, winner: dict) -> str:
+    """Who chose a value: the search, where it is that of the search's winner; else it was given."""
+    if field == "epochs":
+        return "time allowed"
+    if field == "initialiser" and values[field] == "default":
+        return "PyTorch's default"
+    if field == "hidden" and "width" in values and values[field] == 2 * values["width"]:
+        return "given: twice the width"
+    return "search" if field in SEARCHED and values[field] == winner.get(field) else "given"
+
+
+def _rows_of(options: dict, of: str, given: dict) -> list[tuple]:
     """Rows of an optimiser's or a schedule's own options, each named after it."""
     rows = []
     for field, value in options.items():
         if field not in PROGRAM:
             name, meaning = OPTIONS.get(field, (field.replace("_", " "), "an option of its own"))
-            rows.append((f"{of}: {name}", meaning, field, value))
+            by = "given" if field in (*given, *OURS) else "PyTorch's default"
+            rows.append((f"{of}: {name}", meaning, field, value, by))
     return rows
 
 

@@ -32,3 +32,10 @@ MENDED = {
     "waits that say nothing": "after five seconds a line says what is waited for",
     "wrong parameters, through each door": "JupyterLab and papermill show one line instead of a traceback",
 }
+SHOWN = {  # kinds in other words on the page
+    "doors to the network": "services that other machines might reach",
+    "hostile hand-ins": "files handed in to do harm to whoever checks them",
+    "resealed files with wrong types": "files with values of the wrong type and a checksum that fits",
+    "scripts without a guard": 'scripts that train outside of if __name__ == "__main__"',
+    "wrong parameters, through each door": "wrong parameters: JupyterLab, papermill, command line",
+}

@@ -86,6 +86,17 @@ def test_every_hyper_parameter_is_in_the_table(config):
     assert {field.name for field in dataclasses.fields(config)} - ours.MEANING.keys() == WITHOUT_A_ROW
 
 
+def test_the_table_says_who_chose_each_value(config):
+    table = ours.hyper_parameters(ours.found()).set_index("hyper-parameter")["chosen by"]
+    assert {*table} == {"search", "given", "given: twice the width", "time allowed", "PyTorch's default"}
+    searched = [name for name, by in table.items() if by == "search"]
+    assert searched == [name for field, (name, _) in ours.MEANING.items() if field in ours.SEARCHED]
+    assert (table["batch size"], table["epochs"], table["momentum"]) == ("given", "time allowed", "given")
+    assert (table["Muon: size of a step"], table["Muon: rounds"]) == ("given", "PyTorch's default")
+    table = ours.hyper_parameters(config).set_index("hyper-parameter")["chosen by"]
+    assert table["largest learning rate"] == "given"  # by the page, not as the search chose it
+
+
 def test_the_table_names_what_optimiser_and_schedule_decide_by_themselves(config):
     table = values(config)
     assert (table["AdamW: shares kept"], table["AdamW: smallest divisor"]) == ("0.9 and 0.999", "1 × 10⁻⁸")
