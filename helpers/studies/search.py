@@ -20,6 +20,7 @@ from helpers.trials.records import canonical
 FACTOR = 3  # of the candidates at a rung, one in so many goes on
 METRIC = "validation_accuracy"
 PAGE_DECIDES = ("dataset", "train_limit", "test_limit", "seed", "threads", "epochs", "precision", "checkpoint")
+WORDS = {"muon": "Muon", "adamw": "AdamW"}  # names of the code as people write them
 AT_ONCE = 4  # candidates proposed together, before any of them is known: they train side by side
 
 
@@ -83,23 +84,33 @@ def _report(asked, alive, values, epochs: int, last: bool) -> list:
 
 
 def settings(asked: optuna.Study, best: int) -> pd.DataFrame:
-    """What the search could choose, a line a setting: setting, values, chosen (by candidate `best`)."""
+    """What the search could choose, a line a setting: setting, values, chosen (by candidate `best`).
+
+    Settings whose names differ in the last word alone, as the rates of two optimisers, stand side by side.
+    """
     spaces = {name: space for trial in asked.trials for name, space in trial.distributions.items()}
     chosen = asked.trials[best].params
-    lines = [(name, _values(space), _in_words(chosen.get(name))) for name, space in spaces.items()]
+    kinds = {name: name.rpartition(" ")[0] or name for name in spaces}
+    order = sorted(spaces, key=lambda name: list(kinds.values()).index(kinds[name]))
+    lines = [(_named(name), _values(spaces[name]), in_words(chosen.get(name))) for name in order]
     return pd.DataFrame(lines, columns=["setting", "values", "chosen"])
+
+
+def _named(setting: str) -> str:
+    return " ".join(WORDS.get(word, word) for word in setting.split(" "))
 
 
 def _values(space) -> str:
     if choices := getattr(space, "choices", ()):
-        return ", ".join(map(_in_words, choices))
-    return f"{_in_words(space.low)} to {_in_words(space.high)}"
+        return ", ".join(map(in_words, choices))
+    return f"{in_words(space.low)} to {in_words(space.high)}"
 
 
-def _in_words(value) -> str:
+def in_words(value) -> str:
+    """A value of a setting as people read it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else f"{value:.2g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.2g}" if isinstance(value, float) else WORDS.get(value, str(value))
 
 
 def save(asked: optuna.Study, config, path, *, long) -> None:

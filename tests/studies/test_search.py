@@ -102,3 +102,18 @@ def test_the_table_of_settings_names_what_was_offered_and_chosen():
     table = search.settings(asked, 0).set_index("setting")
     assert table.loc["rate"].tolist() == ["0.001 to 0.01", f"{rate:.2g}"]
     assert table.loc["moved"].tolist() == ["yes, no", "yes" if moved else "no"]
+
+
+def test_the_table_of_settings_sets_the_rates_of_two_optimisers_side_by_side():
+    asked = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    for optimiser in ("adamw", "muon"):
+        asked.enqueue_trial({"optimiser": optimiser})
+        trial = asked.ask()
+        named = trial.suggest_categorical("optimiser", ["muon", "adamw"])
+        trial.suggest_float(f"rate of {named}", 0.001, 0.01)
+        trial.suggest_categorical("weight decay", [0.0, 0.1])
+        asked.tell(trial, 1.0)
+    table = search.settings(asked, 1).set_index("setting")
+    assert list(table.index) == ["optimiser", "rate of AdamW", "rate of Muon", "weight decay"]
+    assert table.loc["optimiser"].tolist() == ["Muon, AdamW", "Muon"]
+    assert table.loc["rate of AdamW", "chosen"] == "" and search.in_words("moved") == "moved"
