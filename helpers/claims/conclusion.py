@@ -58,14 +58,15 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
         words += " Of these claims {sure.whole} rest on {sure.trainings} trainings in full"
         words += ", {sure.code} on the code alone." if len(trained) < len(whole) else "."
     if totals["inconclusive"]:
-        words += " *Inconclusive* means that the trainings are too few to tell, or shortened."
+        words += " *Inconclusive* means that the trainings are too few, vary too much, were shortened or do not "
+        words += "measure the claim."
     decided = whole[whole["verdict"].isin(ledger.DECIDED)]
     sharp = decided.loc[decided["evidence"].map(spread.is_accuracy), "resolution"].dropna()
     if len(sharp):
         page.publish("sure.best", float(sharp.min()))
         page.publish("sure.worst", float(sharp.max()))
-        words += " Where an accuracy, or a difference of two, got a verdict, differences below {sure.best:.3f}, where "
-        words += "trainings vary least, to {sure.worst:.3f}, where they vary most, would have gone unnoticed."
+        words += " Where an accuracy, or a difference of two, got a verdict, smaller differences would have gone "
+        words += "unnoticed: below {sure.best:.3f} where trainings vary least, below {sure.worst:.3f} where most."
     page.say(f"{words}{more}")
 
 
@@ -77,8 +78,8 @@ def tell_all(page, frame: pd.DataFrame) -> None:
     page.publish("claims.findings", ledger.findings(frame, "not reproduced"))
     text = f"**Found.** {_counted(totals, 'claims')}"
     if totals["not_reproduced"]:
-        text += " What is not reproduced comes to {claims.findings} separate findings: claims that rest on one log or "
-        text += "on the same trainings are one."
+        text += " What is not reproduced comes to {claims.findings} separate findings: claims that rest on the same "
+        text += "log or the same trainings are counted once."
     if len(table := ledger.reasons(frame)):
         for name, total in table["claims"].items():
             page.publish(f"inconclusive.{name}", total)
@@ -91,14 +92,14 @@ def _counted(totals: dict, of: str) -> str:
     """The counts of a page as a sentence of `page.say`, published as `of`; verdicts that no claim has are left out."""
     words = {"reproduced": "reproduced", "exceeded": "exceeded", "not_reproduced": "not reproduced"}
     words |= {"inconclusive": "inconclusive", "not_comparable": "not comparable", "not_run": "not run"}
-    apart = {"consistent": "agree", "inconsistent": "contradict themselves"}
+    apart = {"consistent": "agree with the rest of it", "inconsistent": "contradict it"}
     parts, pairs = (
         [f"{{{of}.{name}}} {text}" for name, text in some.items() if totals[name]] for some in (words, apart)
     )
     text = f"Verdicts on {{{of}.claims}} claims: {', '.join(parts)}"
-    text += f"; of those that only set printed values against each other {' and '.join(pairs)}." if pairs else "."
+    text += f"; of those that can be checked within the report alone {' and '.join(pairs)}." if pairs else "."
     if totals["not_reproduced"]:
-        text += f" Even if every claim were true, chance would refute about {{{of}.expected_false:.1f}}."
+        text += f" Even if every claim were true, our tests would refute about {{{of}.expected_false:.1f}} by chance."
     return text
 
 
