@@ -161,5 +161,5 @@ def _words(values: list) -> str:
     """A number, a shape, or the range of several numbers."""
     if isinstance(values[0], tuple):
         return " × ".join(map(str, values[0]))
-    low, high = (f"{end:,.6g}" for end in (min(values), max(values)))
+    low, high = (f"{end:.6g}" for end in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from helpers.figures.grids import COLOURS, SHORT, Drawing, new_figure, number, span, styled
 from helpers.figures.lines import MARK, PRINTED, common_length, curves, line_style, put_legend, words
@@ -10,16 +11,18 @@ from helpers.figures.lines import MARK, PRINTED, common_length, curves, line_sty
 HATCHED = {"facecolor": SHORT, "edgecolor": COLOURS[0], "hatch": "///"}  # bars of shortened trainings
 
 
-def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, reference=None) -> Drawing:
+def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, reference=None, diamond="printed"):
     """Horizontal bars, the first on top; points where `limits` leave out zero.
 
     values: {name: number, or list over seeds} (mean ± standard deviation); errors: {name: half width} instead of it;
-    reference: {name: value} as open diamonds (a report's numbers). Or values are trials, of which `column` is drawn
+    reference: {name: value} as open diamonds, `diamond` in the legend (a report's numbers). Or values are trials, of which `column` is drawn
     by row: trainings in full first, then the shortened ones, hatched; printed_<column> gives the diamonds.
     """
     if not column:
         seeds = {name: np.atleast_1d(np.asarray(value, float)) for name, value in values.items()}
-        return _bars(seeds, dict.fromkeys(seeds, False), "", errors, title, xlabel or "value", limits, reference or {})
+        return _bars(
+            seeds, dict.fromkeys(seeds, False), "", errors, title, xlabel or "value", limits, reference or {}, diamond
+        )
     frame = values.assign(short=values["share"] < 1)
     frame["name"] = frame["row"].map(words)
     length = common_length(frame.loc[frame["short"], "name"])
@@ -32,11 +35,11 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
     short = {name: part["short"].iloc[0] for name, part in groups.items()}
     if f"{PRINTED}{column}" in frame:
         reference = {name: part[f"{PRINTED}{column}"].iloc[0] for name, part in groups.items() if not short[name]}
-    return _bars(seeds, short, length, errors, title, xlabel or words(column), limits, reference or {})
+    return _bars(seeds, short, length, errors, title, xlabel or words(column), limits, reference or {}, diamond)
 
 
 @styled
-def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, reference) -> Drawing:
+def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, reference, diamond) -> Drawing:
     """The bars of `seeds`, {name: values}, hatched where `short` is true; the legend says their `length`."""
     spread = {name: s.std(ddof=1) for name, s in seeds.items() if len(s) > 1} | (errors or {})
     data = pd.DataFrame({"name": map(str, seeds), "value": [s.mean() for s in seeds.values()]})
@@ -55,21 +58,28 @@ def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, 
     if not reference:  # a diamond may stand there
         for place, (value, end) in enumerate(zip(data["value"], ends)):
             beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
-            axis.annotate(f"{value:.4f}" if 0 < value < 1 else number(value), (max(end, value), place), **beside)
+            axis.annotate(_at_end(value), (max(end, value), place), **beside)
         axis.margins(x=0.12)
     entries = [Patch(color=COLOURS[0], label="ours")] * (not all(short.values()))
     entries += [Patch(**HATCHED, label=f"ours, shortened{length}")] * any(short.values())
     if data["report"].notna().any():
-        drawn = axis.plot(data["report"], data.index, mec=COLOURS[1], label="printed", **MARK)
+        drawn = axis.plot(data["report"], data.index, mec=COLOURS[1], label=diamond, **MARK)
         entries += drawn
     put_legend(figure, entries)
+    if not limits:
+        axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.set(yticks=data.index, yticklabels=data["name"], xlabel=xlabel, xlim=limits, ylim=(len(data) - 0.4, -0.6))
     axis.grid(False, axis="y")
     said = ", ".join(f"{name} {number(value)}" for name, value in zip(data["name"], data["value"]))
     told = data.dropna(subset="report")
     printed = ", ".join(f"{name} {number(value)}" for name, value in zip(told["name"], told["report"]))
-    alt = f"Bars of {xlabel}: {said}." + (f" Printed: {printed}." if printed else "")
+    alt = f"Bars of {xlabel}: {said}." + (f" {diamond.capitalize()}: {printed}." if printed else "")
     return Drawing(figure, alt, data.dropna(axis="columns", how="all"))
+
+
+def _at_end(value: float) -> str:
+    """A bar's value: four decimals of a share, thousands in full."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}" if 0 < value < 1 else number(value)
 
 
 @styled

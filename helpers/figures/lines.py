@@ -178,7 +178,7 @@ def plain_ticks(axis) -> None:
     low, high = axis.get_view_interval()
     if low > 0 and high / low < 1000:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 30 else (1, 3)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
         axis.set_minor_formatter(NullFormatter())
 
 

@@ -167,6 +167,8 @@ def _values(config: ClassifierConfig) -> dict:
 
 def _chosen_by(field: str, values: dict, winner: dict) -> str:
     """Who chose a value: the search, where it is that of the search's winner; else it was given."""
+    if field == "augment":
+        return "mirroring given, the rest searched"
     if field == "epochs":
         return "time allowed"
     if field == "initialiser" and values[field] == "default":

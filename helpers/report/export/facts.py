@@ -145,5 +145,5 @@ def _words(value, name=""):
     if value is None or isinstance(value, (bool, float)):
         return number(value, name=name)
     if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
-        return ", ".join(map(str, value))
-    return value if isinstance(value, str) else to_json(value)
+        return ", ".join(map(str, value)) or "–"
+    return (value or "–") if isinstance(value, str) else to_json(value)
