@@ -15,8 +15,9 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
     """Horizontal bars, the first on top; points where `limits` leave out zero.
 
     values: {name: number, or list over seeds} (mean ± standard deviation); errors: {name: half width} instead of it;
-    reference: {name: value} as open diamonds, `diamond` in the legend (a report's numbers). Or values are trials, of which `column` is drawn
-    by row: trainings in full first, then the shortened ones, hatched; printed_<column> gives the diamonds.
+    reference: {name: value} as open diamonds, `diamond` in the legend (a report's numbers). Or values are trials, of
+    which `column` is drawn by row: trainings in full first, then the shortened ones, hatched; printed_<column> gives
+    the diamonds.
     """
     if not column:
         seeds = {name: np.atleast_1d(np.asarray(value, float)) for name, value in values.items()}
