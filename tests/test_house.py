@@ -228,6 +228,8 @@ def test_notebooks_keep_to_the_house_style(path):
         short = len(cell.source.splitlines()) <= 12 or cell is code[0]  # parameters are a list, one a line
         assert short, f"{cell.id} is longer than 12 lines"
         assert not [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.ClassDef)]
+        if "mu.claims.conclude(" in cell.source:  # a page opens with what was found
+            assert cell.metadata.get("tags") == ["opening"], f"{cell.id} says what was found and needs the tag opening"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
