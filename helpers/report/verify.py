@@ -4,7 +4,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from helpers import base
+from helpers import base, device
 from helpers.base import CourseworkError
 from helpers.trials import engine, kinds, probe, upkeep
 from helpers.trials.runner import Runner, Trial, finished
@@ -15,11 +15,15 @@ SAMPLE = 5  # records, and at least one of each kind of trial
 def verify(given: dict) -> int:
     """Print a table of trials, reproduced or not; 0 when all of them are. ALL=1 takes every record.
 
-    The records stay as they are. Raises CourseworkError if there is nothing to verify.
+    The records stay as they are. Trainings on a GPU are left out where there is none: from the same seed it drops other
+    units, so that hours would show nothing. Raises CourseworkError if there is nothing to verify.
     """
     candidates = {r["key"]: (path, r, *made) for path, r, _ in upkeep.everything()
              if finished(r) and (made := kinds.remade(r))}  # fmt: skip
-    cheap = sorted(candidates.values(), key=lambda entry: entry[1]["seconds"])
+    here = [one for one in candidates.values() if device.num_gpus() or "gpu" not in one[1]["provenance"]]
+    if len(here) < len(candidates):
+        print(f"{len(candidates) - len(here)} trainings on a GPU are left out: none is here")
+    cheap = sorted(here, key=lambda entry: entry[1]["seconds"])
     sample = cheap if given.get("ALL") == "1" else upkeep.sample(cheap, SAMPLE)
     if not sample:
         raise CourseworkError("there is no record to verify yet: run make report first")

@@ -26,3 +26,9 @@ def test_records_are_verified_and_a_wrong_one_is_named(tmp_path, monkeypatch, ca
     assert [line.split()[1] for line in wrong] == [record["key"]]
     kept = [path for path in before if path.stem != record["key"]]
     assert [path.read_bytes() for path in kept] == [before[path] for path in kept]
+    lost = record | {"history": history, "provenance": record["provenance"] | {"gpu": "H100"}}
+    records.write("lines", lost)
+    monkeypatch.setattr("helpers.device.num_gpus", lambda: 0)
+    assert verify.verify({}) == 0
+    told = capsys.readouterr().out
+    assert "1 trainings on a GPU are left out" in told and "1 of 1 trials reproduced" in told
