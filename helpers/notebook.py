@@ -126,9 +126,8 @@ class Notebook(Page):
         """
         whole = trials.groupby("row", sort=False)["share"].min() == 1
         lacking = [self.title(row) for row in rows or whole.index if not whole.get(row, False)]
-        not_yet = f"Not answered yet; still shortened: {'; '.join(lacking)}." if otherwise is None else otherwise
         if lacking:
-            text = not_yet
+            text = f"Not answered yet; still shortened: {'; '.join(lacking)}." if otherwise is None else otherwise
         if text:
             self.say(text)
 

@@ -117,9 +117,8 @@ def judge_number(claim, sample: Sample) -> Verdict:
     mean, width, resolution = interval.mean, interval.half, interval.resolution + half
     p = interval.p(max(low - half - mean, mean - high - half, 0))
     about = {"half_width": width, "resolution": resolution, "p": p, "mean": mean, "lost": lost}
-    reason = (
-        f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}; refutes shifts from {digits(resolution, 2)} on"
-    )
+    reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}"
+    reason += f"; refutes shifts from {digits(resolution, 2)} on"
     reason += f"; {lost} of {total} seeds diverged or ended at chance" if lost else ""
     if low - half - width <= mean <= high + half + width:
         limit = 5 * COARSE * abs(mean) if not (is_accuracy(sample.key) or is_difference(sample.key)) else COARSE

@@ -203,10 +203,8 @@ def with_interval(line: dict) -> str:
     """Our value of a judged claim in the unit of the printed one; where known, [95 % of new runs]."""
     half = line["half_width"] if pd.notna(line["half_width"]) else None
     if line["kind"] == "number" and line["printed"].endswith("%") and line["value"] is not None:
-        ends = [100 * end for end in _ends(line)]
-        return (
-            f"{100 * line['value']:.2f} %" + interval(100 * line["value"], half and 100 * half, ends) + _without(line)
-        )
+        value, ends = 100 * line["value"], [100 * end for end in _ends(line)]
+        return f"{value:.2f} %" + interval(value, half and 100 * half, ends) + _without(line)
     if line["kind"] == "order" and half and pd.notna(line["gap"]):
         return f"{line['measured']}; difference {line['gap']:,.{places(half)}f}{interval(line['gap'], half)}"
     return line["measured"] + interval(line["value"], half, _ends(line)) + _without(line)

@@ -105,10 +105,8 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
         corners = [_sides(check, dict(zip(ends, corner))) for corner in itertools.product(*ends.values())]
     except ValueError as error:
         return False, str(error)
-    sides = " and ".join(
-        itself or _words([pair[place] for pair in corners])
-        for place, itself in enumerate(_values_themselves(check, values))
-    )
+    alone = _printed_alone(check, values)
+    sides = " and ".join(alone[side] or _words([pair[side] for pair in corners]) for side in (0, 1))
     if any(isinstance(left, tuple) for left, _ in corners):
         return all(left == right for left, right in corners), sides
     if sign == "of":
@@ -124,11 +122,10 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
     return holds[sign], sides
 
 
-def _values_themselves(check: str, values: dict[str, str]) -> list[str | None]:
-    """Of both sides of a check the printed value, where a side is nothing but one; else None."""
+def _printed_alone(check: str, values: dict[str, str]) -> list[str]:
+    """Of both sides of a check the printed value, where a side is nothing but one; else ""."""
     parts = CHECK.fullmatch(check)
-    printed_alone = [values.get(parts[side].strip()) for side in ("left", "right")]
-    return [text and as_printed(text) for text in printed_alone]
+    return [as_printed(values.get(parts[side].strip(), "")) for side in ("left", "right")]
 
 
 def _sides(check: str, numbers: dict[str, float]) -> tuple:

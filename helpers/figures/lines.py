@@ -173,7 +173,7 @@ def _told(data: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return data.drop_duplicates([name for name in data if name not in ("std", "printed")]), marks
 
 
-def plain_ticks(axis) -> None:
+def _plain_ticks(axis) -> None:
     """Numbers such as 0.1, 0.2, 0.5 at a logarithmic axis of at most three decades, where powers of ten are too few."""
     low, high = axis.get_view_interval()
     if low > 0 and high / low < 1000:
@@ -236,11 +236,11 @@ def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", 
         if panel in reference:
             axis.axhline(reference[panel], color="#333333", ls=":", lw=1.3, label="report")
         if axis.get_yscale() == "log":
-            plain_ticks(axis.yaxis)
+            _plain_ticks(axis.yaxis)
     for axis, short in zip(axes[-len(kinds) :], kinds):
         axis.set(xlabel=words(x), xscale="log" if log in ("x", "xy") else "linear")
         if log in ("x", "xy"):
-            plain_ticks(axis.xaxis)
+            _plain_ticks(axis.xaxis)
         if pd.api.types.is_integer_dtype(data[x]) and log not in ("x", "xy"):
             _whole_ticks(axis, data.loc[data["short"] == short, x].unique())
     drawn = [axis.get_legend_handles_labels()[0] for axis in axes]

@@ -4,7 +4,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from helpers import base, device
+from helpers import base
 from helpers.base import CourseworkError
 from helpers.trials import engine, kinds, probe, upkeep
 from helpers.trials.runner import Runner, Trial, finished
@@ -20,7 +20,7 @@ def verify(given: dict) -> int:
     """
     candidates = {r["key"]: (path, r, *made) for path, r, _ in upkeep.everything()
              if finished(r) and (made := kinds.remade(r))}  # fmt: skip
-    here = [one for one in candidates.values() if device.num_gpus() or "gpu" not in one[1]["provenance"]]
+    here = [one for one in candidates.values() if not probe.of_absent_gpu(one[1])]
     if len(here) < len(candidates):
         print(f"{len(candidates) - len(here)} trainings on a GPU are left out: none is here")
     cheap = sorted(here, key=lambda entry: entry[1]["seconds"])

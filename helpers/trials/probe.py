@@ -39,6 +39,15 @@ def same_platform(one: dict, other: dict) -> bool:
     return all(one[name] == other[name] for name in PLATFORM if name in one and name in other)
 
 
+def of_absent_gpu(record: dict) -> bool:
+    """Whether a GPU trained it and none is here: then its times and its bits have nothing to be compared with."""
+    if not record["provenance"].get("gpu"):
+        return False
+    from helpers import device  # loads PyTorch
+
+    return not device.num_gpus()
+
+
 def compare(old: dict, new: dict) -> str:
     """How two trainings of one config agree, probes or whole records: "equal" bits, "close" or "different".
 

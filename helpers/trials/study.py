@@ -221,10 +221,6 @@ def _frame(study, trials, found, source, asked=frozenset()):
 def _times(record) -> dict:
     """seconds, examples_per_second and gpu; where no GPU is here, the times of a training on one are not a number:
     beside those of a processor they would say nothing."""
-    times = {"seconds": record["seconds"], "examples_per_second": record["examples_per_second"]}
-    gpu = record["provenance"].get("gpu", "")
-    if gpu:
-        from helpers import device
-
-        times = times if device.num_gpus() else dict.fromkeys(times, float("nan"))
-    return times | {"gpu": gpu}
+    lost = probe.of_absent_gpu(record)
+    times = {name: float("nan") if lost else record[name] for name in ("seconds", "examples_per_second")}
+    return times | {"gpu": record["provenance"].get("gpu", "")}
