@@ -31,11 +31,11 @@ class CourseworkError(Exception):
     """A mistake that a person can mend: one line that says what, where, and what to do."""
 
 
-def check_at_least_one(config, names: str) -> None:
-    """Raises CourseworkError for one of these fields of a config that is below 1; None, no limit, may stand there."""
+def check_at_least(least: int, config, names: str) -> None:
+    """Raises CourseworkError for one of these fields of a config that is below `least`; None, no limit, may stand."""
     for name in names.split():
-        if (value := getattr(config, name)) is not None and not value >= 1:
-            raise CourseworkError(f"{name}={value} must be at least 1")
+        if (value := getattr(config, name)) is not None and not value >= least:
+            raise CourseworkError(f"{name}={value} must be at least {least}")
 
 
 def check_choice(name: str, value, choices) -> None:

@@ -60,16 +60,16 @@ def choose(name: str | None = None) -> torch.device:
     return torch.device(name)
 
 
-def resolve_precision(asked: str = "auto", device: torch.device | None = None) -> str:
-    """ "bfloat16" or "float32": what `asked` means on `device`.
+def resolve_precision(precision: str = "auto", device: torch.device | None = None) -> str:
+    """ "bfloat16" or "float32": what `precision` means on `device`.
 
     "auto" is bfloat16 autocast where the hardware multiplies bfloat16 natively (AVX-512 BF16 or AMX on a CPU,
     compute capability 8 on CUDA): half the bytes, twice the rate, float32's range. Elsewhere it is emulated and
     slower, hence float32. Weights, loss and metrics stay float32 in either case.
     """
-    check_choice("PRECISION", asked, PRECISIONS)
-    if asked != "auto":
-        return asked
+    check_choice("PRECISION", precision, PRECISIONS)
+    if precision != "auto":
+        return precision
     kind = (device or cpu()).type
     if kind == "cuda":
         native = torch.cuda.get_device_capability(device)[0] >= 8

@@ -27,9 +27,9 @@ def begin(notebook: str, namespace: dict, data: str | None = None) -> "Notebook 
     values, changed = read_namespace(namespace, notebook)
     for name in ("DEVICE", "PRECISION"):  # trials and their workers read these variables
         before = _outside.setdefault(name, os.environ.get(name))
-        wanted = values.get(name.lower(), "auto")
-        wanted = before if wanted == "auto" else wanted
-        os.environ.pop(name, None) if wanted is None else os.environ.update({name: wanted})
+        value = values.get(name.lower(), "auto")
+        value = before if value == "auto" else value
+        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
     page = Notebook(notebook, values, changed)
     return page if data is None else (page, page.obtain(data))
 
@@ -60,13 +60,13 @@ class Notebook(Page):
         from helpers import trials
 
         self.titles |= titles or {}
-        asked = {"study": study, "seeds": self.seed_list() if seeds is None else seeds}
+        about = {"study": study, "seeds": self.seed_list() if seeds is None else seeds}
         prefix, whole = options.pop("prefix", ""), options.pop("whole", False)
         if whole:
-            frame = trials.run(function, rows, **asked, budget=self.parameters["budget"], **options)
+            frame = trials.run(function, rows, **about, budget=self.parameters["budget"], **options)
         else:
             short = {name: self.parameters[name] for name in REDUCED if name in self.parameters}
-            frame = trials.run_study(function, rows, **asked, page=self, **{"reduced": short} | options)
+            frame = trials.run_study(function, rows, **about, page=self, **{"reduced": short} | options)
         self.tell_failures(frame)
         frame = derive(frame) if derive else frame
         if metrics:

@@ -20,15 +20,15 @@ from helpers.trials.runner import finished
 
 def next_trainings(records: list[dict], studies=()) -> list[tuple]:
     """(study, function, config) of the next seed of each config that a full record has, the least work first."""
-    found = {}
+    latest = {}
     for record in records:
         made = kinds.remade(record) if finished(record) and record["budget"] == "full" else None
         if made and hasattr(made[1], "seed") and (not studies or record["study"] in studies):
             function, config = made
             name = record["study"], function, repr(replace(config, seed=0))
-            if name not in found or found[name].seed < config.seed:
-                found[name] = config
-    waiting = [(study, function, replace(c, seed=c.seed + 1)) for (study, function, _), c in found.items()]
+            if name not in latest or latest[name].seed < config.seed:
+                latest[name] = config
+    waiting = [(study, function, replace(c, seed=c.seed + 1)) for (study, function, _), c in latest.items()]
     return sorted(waiting, key=lambda one: one[2].work())
 
 

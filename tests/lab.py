@@ -42,11 +42,11 @@ def jupyterlab(home: Path):
 def _address(log: Path, server) -> str:
     until = time.monotonic() + 90
     while time.monotonic() < until and server.poll() is None:
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/lab", log.read_text())
-        if found:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/api") as answer:
+        match = re.search(r"http://127\.0\.0\.1:(\d+)/lab", log.read_text())
+        if match:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{match[1]}/api") as answer:
                 if answer.status == 200:
-                    return f"http://127.0.0.1:{found[1]}"
+                    return f"http://127.0.0.1:{match[1]}"
         time.sleep(0.3)
     raise AssertionError(log.read_text()[-3000:])
 
@@ -94,8 +94,8 @@ class Lab:
     def wait(self, text: str) -> None:
         """Until an output says this; what they say instead goes into the error."""
         until = time.monotonic() + WAIT / 1000
-        while text not in "\n".join(said := self.outputs()):
-            assert time.monotonic() < until, f"{text!r} is not in {said}"
+        while text not in "\n".join(outputs := self.outputs()):
+            assert time.monotonic() < until, f"{text!r} is not in {outputs}"
             time.sleep(0.1)
 
     def outputs(self) -> list[str]:

@@ -12,11 +12,11 @@ def share(cells: list[str]) -> float:
     branches that hold nothing else, and plain collections, page.about(...) or aliases named for such lines only.
     """
     tree = ast.parse("\n".join(cells))
-    found = {id(node) for node in ast.walk(tree) if isinstance(node, ast.stmt) and publishes(node)}
-    while more := {id(node) for node in ast.walk(tree) if id(node) not in found and only_holds(node, tree, found)}:
-        found |= more
+    ids = {id(node) for node in ast.walk(tree) if isinstance(node, ast.stmt) and publishes(node)}
+    while more := {id(node) for node in ast.walk(tree) if id(node) not in ids and only_holds(node, tree, ids)}:
+        ids |= more
     everything = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
-    return len(lines([node for node in everything if id(node) in found])) / len(lines(everything))
+    return len(lines([node for node in everything if id(node) in ids])) / len(lines(everything))
 
 
 def publishes(node) -> bool:
@@ -25,24 +25,24 @@ def publishes(node) -> bool:
     return isinstance(called, ast.Attribute) and called.attr.startswith("publish")
 
 
-def only_holds(node, tree, found: set) -> bool:
+def only_holds(node, tree, ids: set) -> bool:
     """Whether a statement is a block of nothing but found ones, or a collection that only found ones read."""
     if isinstance(node, (ast.For, ast.If, ast.With)):
-        return all(id(child) in found for child in [*node.body, *getattr(node, "orelse", [])])
+        return all(id(child) in ids for child in [*node.body, *getattr(node, "orelse", [])])
     if not isinstance(node, (ast.Assign, ast.AugAssign)):
         return False
     about = isinstance(node.value, ast.Call) and getattr(node.value.func, "attr", "") == "about"
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     names = {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
-    return (isinstance(node.value, COLLECTIONS) or about) and not names & read_elsewhere(tree, found)
+    return (isinstance(node.value, COLLECTIONS) or about) and not names & read_elsewhere(tree, ids)
 
 
-def read_elsewhere(tree, found: set) -> set[str]:
+def read_elsewhere(tree, ids: set) -> set[str]:
     """The names that are read outside the found statements."""
     names, queue = set(), [tree]
     while queue:
         node = queue.pop()
-        if id(node) not in found:
+        if id(node) not in ids:
             names |= {node.id} if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) else set()
             queue += ast.iter_child_nodes(node)
     return names

@@ -26,14 +26,14 @@ def offences(html: str) -> list[str]:
     """What on a page is written for machines, each with the words around it."""
     main = visible(html)
     text = main.get_text(" ", strip=True)
-    found = [match for match in SNAKE.finditer(text) if match[0] not in OF_FIGURES] + [*CALL.finditer(text)]
-    told = [_around(text, match) for match in found]
+    matches = [match for match in SNAKE.finditer(text) if match[0] not in OF_FIGURES] + [*CALL.finditer(text)]
+    phrases = [_around(text, match) for match in matches]
     for fold in main.select("figure details"):
         fold.decompose()  # the data behind a figure may have as many digits as it likes
     text = main.get_text(" ", strip=True)
-    told += [_around(text, match) for match in RAW.finditer(text) if _digits(match[0]) > 6 or "e" in match[0]]
+    phrases += [_around(text, match) for match in RAW.finditer(text) if _digits(match[0]) > 6 or "e" in match[0]]
     paragraphs = [block.get_text(" ", strip=True) for block in main.select("p, li")]
-    return told + [words for words in paragraphs if "–" in words]
+    return phrases + [words for words in paragraphs if "–" in words]
 
 
 def _digits(number: str) -> int:

@@ -164,8 +164,8 @@ def cells(results=None) -> list:
     compare = new_code_cell("page.table(rows, 'Accuracy by row')\npage.table(wide)", execution_count=4)
     compare.outputs = [table_output(), table_output(columns=16)]
     say = new_code_cell("page.say(text)", execution_count=5)
-    said = f"The test accuracy is **{accuracy}** over three seeds, read once."
-    say.outputs = [new_output("display_data", {"text/markdown": said, "text/plain": said})]
+    sentence = f"The test accuracy is **{accuracy}** over three seeds, read once."
+    say.outputs = [new_output("display_data", {"text/markdown": sentence, "text/plain": sentence})]
     end = new_code_cell("page.finish()", execution_count=6)
     end.outputs = [new_output("display_data", {BUNDLE: results or bundle(), "text/plain": ""})]
     opening, schedule, after = (new_markdown_cell(text) for text in (OPENING, SCHEDULE, AFTER))

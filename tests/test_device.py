@@ -82,10 +82,10 @@ def test_seeding_can_leave_kernels_alone(deterministic_again):
 
 
 def test_the_machine_is_described_for_provenance():
-    told = json.loads(to_json(device.describe(device.cpu())))
-    assert told["torch"] == torch.__version__ and told["numpy"] == np.__version__
-    assert told["device"] == "cpu" and told["precision"] in ("float32", "bfloat16")
-    assert told["processor"] and told["cores"] >= 1 and told["threads"] == torch.get_num_threads()
+    machine = json.loads(to_json(device.describe(device.cpu())))
+    assert machine["torch"] == torch.__version__ and machine["numpy"] == np.__version__
+    assert machine["device"] == "cpu" and machine["precision"] in ("float32", "bfloat16")
+    assert machine["processor"] and machine["cores"] >= 1 and machine["threads"] == torch.get_num_threads()
 
 
 def test_torchvision_imports_beside_this_torch():

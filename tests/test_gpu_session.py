@@ -28,8 +28,8 @@ def records(tmp_path, monkeypatch):
 
 
 def test_each_config_of_a_full_record_gets_its_next_seed_the_least_work_first(records):
-    found = gpu_session.next_trainings(records)
-    assert [(study, config.seed, config.epochs) for study, _, config in found] == [("one", 2, 2), ("two", 1, 4)]
+    trainings = gpu_session.next_trainings(records)
+    assert [(study, config.seed, config.epochs) for study, _, config in trainings] == [("one", 2, 2), ("two", 1, 4)]
     assert [study for study, *_ in gpu_session.next_trainings(records, ["two"])] == ["two"]
 
 

@@ -35,6 +35,7 @@ training course
 studies claims
 report.sealed report.check report.export report report.build report.__main__
 """
+EMPTY_NAMES = {"told", "said", "known", "found", "asked", "there", "mine", "wanted"}  # they say not what they hold
 HEAVY = ("torch", "papermill", "nbconvert", "matplotlib", "pandas")
 LIGHT = {  # modules that may not make a reader wait, and what they may load all the same
     "base": "",
@@ -68,8 +69,8 @@ def imports():
     for path in SOURCES:
         name = module_of(path)
         package = f"helpers.{name}" if path.name == "__init__.py" else f"helpers.{name}".rpartition(".")[0]
-        found = source.imported(ast.parse(path.read_text()), package)
-        reached[name] = {module.removeprefix("helpers.") for module in found} - {name}
+        modules = source.imported(ast.parse(path.read_text()), package)
+        reached[name] = {module.removeprefix("helpers.") for module in modules} - {name}
     return reached
 
 
@@ -230,6 +231,20 @@ def test_notebooks_keep_to_the_house_style(path):
         assert not [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.ClassDef)]
         if "mu.claims.conclude(" in cell.source:  # a page opens with what was found
             assert cell.metadata.get("tags") == ["opening"], f"{cell.id} says what was found and needs the tag opening"
+
+
+def names(tree):
+    """Every name that a source tree gives or uses: of variables, parameters, attributes, functions and classes."""
+    fields = {ast.Name: "id", ast.arg: "arg", ast.Attribute: "attr", ast.FunctionDef: "name", ast.ClassDef: "name"}
+    return {getattr(node, fields[type(node)]) for node in ast.walk(tree) if type(node) in fields}
+
+
+def test_a_name_says_what_it_holds():
+    code = {path: [path.read_text()] for path in [*SOURCES, *(CHECKOUT / "tests").rglob("*.py")]}
+    code |= {path: [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"] for path in NOTEBOOKS}
+    for path, sources in code.items():
+        empty = {name for source in sources for name in names(ast.parse(source)) if name.strip("_") in EMPTY_NAMES}
+        assert not empty, f"{path}: {empty}"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

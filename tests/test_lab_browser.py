@@ -98,6 +98,6 @@ def test_a_mistake_is_one_sentence(chromium, server, old, new, sentence):
     with lab.Lab(chromium, address, path) as opened:
         opened.run()
         opened.wait(sentence)
-        [said] = opened.outputs()
-        assert said.startswith(f"CourseworkError: task4_training: {sentence}")
-        assert "\n" not in said
+        [output] = opened.outputs()
+        assert output.startswith(f"CourseworkError: task4_training: {sentence}")
+        assert "\n" not in output

@@ -37,8 +37,8 @@ def test_begin_runs_again_after_other_cells_and_with_another_device(tmp_path, mo
     kinds = {"budget": str, "lr": float, "device": str, "added": int, "net": dict}
     cells = ["", 'budget: str = "smoke"\nlr: float = 0.3\ndevice: str = "auto"\nadded: int = 1', "net: dict = {}"]
     values = {"budget": "smoke", "lr": 0.3, "device": "mps", "added": 1, "net": {}, "In": cells}
-    found = notebook.begin("tiny", values | {"__annotations__": kinds})
-    assert found.parameters == {"budget": "smoke", "lr": 0.3, "device": "mps", "added": 1}
+    page = notebook.begin("tiny", values | {"__annotations__": kinds})
+    assert page.parameters == {"budget": "smoke", "lr": 0.3, "device": "mps", "added": 1}
     assert os.environ["DEVICE"] == "mps"
     notebook.begin("tiny", values | {"device": "auto", "__annotations__": kinds})
     assert os.environ["DEVICE"] == "cpu"
@@ -59,8 +59,8 @@ def test_begin_fills_from_the_budget_and_tells_what_changed(tmp_path, monkeypatc
     monkeypatch.setattr(base, "NOTEBOOKS", tmp_path / "notebooks")
     kinds = {"budget": str, "seed": int, "lr": float, "epochs": int}
     values = {"budget": "smoke", "seed": 0, "lr": 0.3, "epochs": None, "__annotations__": kinds}
-    found = notebook.begin("tiny", values)
-    assert (found.budget, found.lr, found.epochs, found.changed) == ("smoke", 0.3, 1, {"lr": 0.3})
+    page = notebook.begin("tiny", values)
+    assert (page.budget, page.lr, page.epochs, page.changed) == ("smoke", 0.3, 1, {"lr": 0.3})
     with pytest.raises(CourseworkError, match=r"budgets\.yaml.* no value for width"):
         notebook.begin("tiny", values | {"width": None, "__annotations__": kinds | {"width": int}})
 
@@ -74,9 +74,9 @@ def test_begin_does_not_load_torch(tmp_path):
 
 def test_rows_are_told_in_words_and_say_how_short_they_are(a_page):
     a_page.titles = {"a1": "rate 0.1"}
-    found = a_page.rows(trials(), ["b_c", "a1"])
-    assert found["row"].tolist() == ["b c (1 epoch of 2,500 images)"] * 2 + ["rate 0.1"] * 2
-    assert found["share"].tolist() == [0.5, 0.5, 1, 1] and found["test_accuracy"].tolist() == [0.5, 0.6, 0.8, 0.9]
+    frame = a_page.rows(trials(), ["b_c", "a1"])
+    assert frame["row"].tolist() == ["b c (1 epoch of 2,500 images)"] * 2 + ["rate 0.1"] * 2
+    assert frame["share"].tolist() == [0.5, 0.5, 1, 1] and frame["test_accuracy"].tolist() == [0.5, 0.6, 0.8, 0.9]
     assert a_page.rows(trials(share=0.5))["row"].tolist() == ["rate 0.1"] * 2 + ["b c"] * 2
 
 
@@ -115,18 +115,18 @@ def test_the_cost_counts_every_trial_once(a_page):
 
 
 def test_train_asks_for_the_seeds_and_publishes_every_row(a_page, monkeypatch):
-    asked = {}
+    study_options = {}
 
     def run_study(function, rows, **options):
-        asked.update(options)
+        study_options.update(options)
         return trials()
 
     monkeypatch.setattr("helpers.trials.run_study", run_study, raising=False)
     a_page.parameters |= {"epochs": 2, "train_limit": None}
     derived = lambda frame: frame.assign(gap=0.1)  # noqa: E731
-    found = a_page.train(None, {}, study="s", metrics=["gap"], derive=derived, titles={"a1": "one"}, prefix="p.")
-    assert asked["seeds"] == [3, 4] and asked["reduced"] == {"epochs": 2, "train_limit": None}
-    assert {"p.a1.gap", "p.b_c.gap"} <= set(a_page.published) and "gap" in found and a_page.title("a1") == "one"
+    table = a_page.train(None, {}, study="s", metrics=["gap"], derive=derived, titles={"a1": "one"}, prefix="p.")
+    assert study_options["seeds"] == [3, 4] and study_options["reduced"] == {"epochs": 2, "train_limit": None}
+    assert {"p.a1.gap", "p.b_c.gap"} <= set(a_page.published) and "gap" in table and a_page.title("a1") == "one"
     a_page.published.clear()
     a_page.train(None, {}, study="s", metrics=None)
     assert a_page.published == {}

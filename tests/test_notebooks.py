@@ -39,10 +39,10 @@ def home(tmp_path_factory):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [*TASKS, "summary"])
 def test_it_runs_from_top_to_bottom(home, name):
-    found = state(home, name)
-    assert found["status"] == "complete", found["reason"]
-    assert PUBLISHED.get(name, set()) <= {*found["results"]}
-    assert all(data["standin"] for data in found["data"])
+    built = state(home, name)
+    assert built["status"] == "complete", built["reason"]
+    assert PUBLISHED.get(name, set()) <= {*built["results"]}
+    assert all(data["standin"] for data in built["data"])
 
 
 def shown(home, name):

@@ -21,14 +21,14 @@ from helpers.claims.values import printed
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
-    asked = _parser().parse_args(arguments)
-    if asked.action == "why":
-        return run_command(lambda: trail.why(asked.claim, asked.budget))
-    if asked.action == "ledger":
-        return run_command(lambda: show_ledger(asked.budget, asked.csv))
-    if asked.action == "judge":
-        return run_command(lambda: judge_number(asked))
-    return run_command(lambda: "\n".join(f"wrote notebooks/{path.name}" for path in new_study(asked.name)))
+    options = _parser().parse_args(arguments)
+    if options.action == "why":
+        return run_command(lambda: trail.why(options.claim, options.budget))
+    if options.action == "ledger":
+        return run_command(lambda: show_ledger(options.budget, options.csv))
+    if options.action == "judge":
+        return run_command(lambda: judge_number(options))
+    return run_command(lambda: "\n".join(f"wrote notebooks/{path.name}" for path in new_study(options.name)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,25 +58,25 @@ def show_ledger(budget: str | None, as_csv: bool) -> str:
     return ledger.to_csv(frame) if as_csv else ledger.counts(frame).to_string()
 
 
-def judge_number(asked) -> str:
-    """The verdict on `asked.printed`, in words. Raises CourseworkError on a value that is none."""
+def judge_number(options) -> str:
+    """The verdict on `options.printed`, in words. Raises CourseworkError on a value that is none."""
     try:
-        printed(asked.printed)
-        if asked.images < 1 or asked.printed == "nan":
+        printed(options.printed)
+        if options.images < 1 or options.printed == "nan":
             raise ValueError("give a finite value and at least one image")
     except ValueError as error:
-        raise CourseworkError(f"judge {asked.printed}: {error}") from error
+        raise CourseworkError(f"judge {options.printed}: {error}") from error
     basis = pool.committed()
-    prior = basis.prior_of((asked.metric, asked.network, asked.decays))
-    sample = judge.Sample(key=f"yours.{asked.metric}", values=asked.ours, images=asked.images, prior=prior)
-    verdict = judge.judge_number(SimpleNamespace(value=asked.printed, best=asked.best), sample)
+    prior = basis.prior_of((options.metric, options.network, options.decays))
+    sample = judge.Sample(key=f"yours.{options.metric}", values=options.ours, images=options.images, prior=prior)
+    verdict = judge.judge_number(SimpleNamespace(value=options.printed, best=options.best), sample)
     lines = [f"{verdict.verdict}: {verdict.reason}"]
     if prior:
         deviation = f"{prior.variance**0.5:.2g} from {prior.pooled:g} degrees of freedom"
-        lines.append(f"deviation of {asked.network} from run to run: {deviation}")
+        lines.append(f"deviation of {options.network} from run to run: {deviation}")
     else:
-        lines.append(f"no committed rows tell the deviation of {asked.network or 'this network'}: your seeds alone")
-    if verdict.half_width is not None and (doubt := calibration.doubt(basis, "number", sample.key, len(asked.ours))):
+        lines.append(f"no committed rows tell the deviation of {options.network or 'this network'}: your seeds alone")
+    if verdict.half_width is not None and (doubt := calibration.doubt(basis, "number", sample.key, len(options.ours))):
         lines.append(f"with care: {doubt}")
     return "\n".join(lines)
 

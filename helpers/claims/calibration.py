@@ -121,14 +121,14 @@ def _left_out(basis: pool.Basis, metric: str, n: int) -> dict:
     decide = judge.judge_epoch if metric == "best_epoch" else judge.judge_number
     for row, prior in _kept(basis, metric, n + 1):
         values = row.values
-        for i, held in enumerate(values):
+        for i, left_out in enumerate(values):
             ours = [values[(i + k) % len(values)] for k in range(1, n + 1)]
             sample = Sample(key=f"k.{metric}", values=ours, prior=prior, images=row.images, floor=row.floor)
             if sample.interval(ours) is None:
                 continue
-            shift = 10 if metric == "best_epoch" else SHIFT * (10 * abs(held) if is_relative(metric) else 1)
-            shifts = [move for move in (0, -shift, shift) if held + move >= 0 or move == 0]
-            refuted = [decide(_claim(held + move), sample).verdict == "not reproduced" for move in shifts]
+            shift = 10 if metric == "best_epoch" else SHIFT * (10 * abs(left_out) if is_relative(metric) else 1)
+            shifts = [move for move in (0, -shift, shift) if left_out + move >= 0 or move == 0]
+            refuted = [decide(_claim(left_out + move), sample).verdict == "not reproduced" for move in shifts]
             outcomes["refuted"].append(refuted[0])
             outcomes["power"] += refuted[1:]
     return outcomes

@@ -120,15 +120,15 @@ def with_printed(trials: pd.DataFrame, study: str) -> pd.DataFrame:
     """
     from helpers.figures.lines import PRINTED  # with all of matplotlib
 
-    found = {}
+    columns = {}
     for claim in load_claims():
         for key in claim.needs() if claim.value and claim.kind in ("number", "diverges") else ():
             home, row, metric = [*key.split("."), "", ""][:3]
             named = claim.id.rpartition(".")[2]
             metric = named if named in trials else metric
             if home == study and metric in trials:
-                found.setdefault(f"{PRINTED}{metric}", {}).setdefault(row, printed(claim.id))
-    return trials.assign(**{column: trials["row"].map(by_row) for column, by_row in found.items()})
+                columns.setdefault(f"{PRINTED}{metric}", {}).setdefault(row, printed(claim.id))
+    return trials.assign(**{column: trials["row"].map(by_row) for column, by_row in columns.items()})
 
 
 def numbers() -> pd.DataFrame:

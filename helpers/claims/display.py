@@ -54,9 +54,9 @@ def _filters(frame: pd.DataFrame) -> str:
             words = f"{html.escape(value)} ({count})"
             labels.append(f'<label><input type="radio" name="{name}" id="{choice}"> {words}</label>')
         fields.append(f"<fieldset><legend>{name.capitalize()}</legend>{''.join(labels)}</fieldset>")
-    there = set(zip(frame["report"], frame["verdict"]))
+    pairs = set(zip(frame["report"], frame["verdict"]))
     for report, verdict in itertools.product(frame["report"].unique(), frame["verdict"].unique()):
-        if (report, verdict) not in there:
+        if (report, verdict) not in pairs:
             both = f":has(#report-{_slug(report)}:checked):has(#verdict-{_slug(verdict)}:checked)"
             rules.append(f"body{both} .no-claim {{ display: block; }}")
     empty = '<p class="no-claim">No claim of this report has this verdict.</p>'

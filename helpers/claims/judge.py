@@ -180,7 +180,7 @@ def judge_count(claim, sample: Sample) -> Verdict:
     """An exact number, a count or a setting: equal to the printed one, to its digits, or not."""
     low, high, half = printed(claim.value)
     equal = [value is not None and low - half <= value <= high + half for value in sample.values]
-    return _found(equal, sample, f"equal in {sum(equal)} of {len(equal)}")
+    return _sighting(equal, sample, f"equal in {sum(equal)} of {len(equal)}")
 
 
 def judge_seen(claim, sample: Sample) -> Verdict:
@@ -199,10 +199,10 @@ def judge_seen(claim, sample: Sample) -> Verdict:
         seen = lost
     if len(seen) == 1 and sample.share == 1 and not sample.fact:
         return inconclusive(f"seen in {sum(seen)} of 1; one training")
-    return _found(seen, sample, f"seen in {sum(seen)} of {len(seen)}")
+    return _sighting(seen, sample, f"seen in {sum(seen)} of {len(seen)}")
 
 
-def _found(seen: list[bool], sample: Sample, reason: str) -> Verdict:
+def _sighting(seen: list[bool], sample: Sample, reason: str) -> Verdict:
     if not seen:
         return inconclusive("no training tells")
     if sample.share < 1:
@@ -220,8 +220,8 @@ def judge_time(claim, sample: Sample) -> Verdict:
     share = sample.share if sample.key.endswith("seconds") else 1
     ours = statistics.fmean(sample.finite()) if sample.finite() else math.nan
     ratio = ours / share / statistics.fmean(printed(claim.value)[:2])
-    told = "; not measured" if math.isnan(ratio) else f"; ours is {ratio:.3g} of the printed"
-    return Verdict(verdict="not comparable", reason=f"another machine{told}")
+    compared = "; not measured" if math.isnan(ratio) else f"; ours is {ratio:.3g} of the printed"
+    return Verdict(verdict="not comparable", reason=f"another machine{compared}")
 
 
 JUDGES = {

@@ -89,8 +89,8 @@ def findings(frame: pd.DataFrame, verdict: str) -> int:
 def why(frame: pd.DataFrame) -> pd.Series:
     """Why each inconclusive claim is so, by its short name in WHY; "" for claims with another verdict."""
     unmeasured = frame["reason"].str.startswith((orders.NOT_MEASURED, orders.SAME))
-    told = frame["half_width"].notna() & ~frame["reason"].str.startswith("the judge ")
-    names = np.select([frame["share"] < 1, unmeasured, told], ["shortened", "unmeasured", "wide"], "few")
+    has_interval = frame["half_width"].notna() & ~frame["reason"].str.startswith("the judge ")
+    names = np.select([frame["share"] < 1, unmeasured, has_interval], ["shortened", "unmeasured", "wide"], "few")
     return pd.Series(names, frame.index).where(frame["verdict"] == "inconclusive", "")
 
 
@@ -190,12 +190,12 @@ def best(frame: pd.DataFrame, settings: dict[str, str]) -> pd.DataFrame:
     """
     lines = []
     for line in frame.set_index("claim", drop=False).loc[list(settings)].to_dict("records"):
-        known = line["value"] is not None and line["n"]
-        gap = 100 * (line["value"] - printed(line["claim"])) if known else None
-        ours = f"{100 * line['value']:.2f} %" if known else "not run"
-        told = {"claim": line["claim"], "report": line["report"], "network": settings[line["claim"]]}
-        told |= {"printed": percent(line["printed"]), "ours": ours, "runs (n)": line["n"], "points": gap}
-        lines.append(told | {"verdict": line["verdict"], "key": line["key"]})
+        measured = line["value"] is not None and line["n"]
+        gap = 100 * (line["value"] - printed(line["claim"])) if measured else None
+        ours = f"{100 * line['value']:.2f} %" if measured else "not run"
+        row = {"claim": line["claim"], "report": line["report"], "network": settings[line["claim"]]}
+        row |= {"printed": percent(line["printed"]), "ours": ours, "runs (n)": line["n"], "points": gap}
+        lines.append(row | {"verdict": line["verdict"], "key": line["key"]})
     return pd.DataFrame(lines)
 
 

@@ -64,12 +64,12 @@ def load_data_fashion_mnist(batch_size, resize=None, *, data="real") -> tuple[Ba
     "real"; "standin", which asks for small digits in their place; "auto", which takes them where nothing else is, and
     logs a warning. Raises CourseworkError where the data are not to be had.
     """
-    found = obtain("fashion_mnist", data, recipes={"fashion_mnist": _fashion_mnist_recipe()})
-    if found.standin:
-        logging.getLogger("helpers").warning("%s: it says nothing about Fashion-MNIST", found.title)
-    train = ImageDataset(to_tensor(found.train_images), found.train_labels, resize)
-    test = ImageDataset(to_tensor(found.test_images), found.test_labels, resize)
-    train.classes = test.classes = list(found.classes)
+    dataset = obtain("fashion_mnist", data, recipes={"fashion_mnist": _fashion_mnist_recipe()})
+    if dataset.standin:
+        logging.getLogger("helpers").warning("%s: it says nothing about Fashion-MNIST", dataset.title)
+    train = ImageDataset(to_tensor(dataset.train_images), dataset.train_labels, resize)
+    test = ImageDataset(to_tensor(dataset.test_images), dataset.test_labels, resize)
+    train.classes = test.classes = list(dataset.classes)
     return Batches(train, batch_size, shuffle=True), Batches(test, batch_size)
 
 

@@ -21,11 +21,11 @@ def read_time_machine(file=None) -> list[str]:
     downloaded. Raises CourseworkError where there is no such file.
     """
     places = [Path(file)] if file else [base.data_folder() / BOOK, Path("../data") / BOOK]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
         looked = " or ".join(str(place) for place in places)
         raise CourseworkError(f"there is no {looked}: put the course's file there ({URL}), or give file= another text")
-    return [re.sub("[^A-Za-z]+", " ", line.strip().lower()) for line in found.read_text("utf-8").splitlines()]
+    return [re.sub("[^A-Za-z]+", " ", line.strip().lower()) for line in path.read_text("utf-8").splitlines()]
 
 
 def tokenize(lines, token="word") -> list[list[str]]:

@@ -46,9 +46,9 @@ class Dataset:
 
     def describe(self) -> dict:
         """What a page says about its data: name, title, source, stand-in or not, fingerprint, sizes."""
-        told = ("name", "title", "source", "standin", "fingerprint")
+        fields = ("name", "title", "source", "standin", "fingerprint")
         sizes = {"train": len(self.train_labels), "test": len(self.test_labels)}
-        return {name: getattr(self, name) for name in told} | {"sizes": sizes}
+        return {name: getattr(self, name) for name in fields} | {"sizes": sizes}
 
 
 def _meta(name: str) -> dict:
@@ -69,8 +69,8 @@ def load(name: str = "fashion_mnist") -> Dataset:
     """
     meta = _meta(name)
     arrays = {part: np.load(base.CACHE / name / f"{part}.npy", mmap_mode="c") for part in ARRAYS}
-    told = {key: meta[key] for key in ("title", "source", "standin", "fingerprint")}
-    return Dataset(name=name, classes=tuple(meta["classes"]), **told, **arrays)
+    facts = {key: meta[key] for key in ("title", "source", "standin", "fingerprint")}
+    return Dataset(name=name, classes=tuple(meta["classes"]), **facts, **arrays)
 
 
 def fingerprint(name: str) -> str:

@@ -44,11 +44,11 @@ def verified(path: Path, expected: str) -> bytes:
         except PACKED as error:
             damage = f" for the packed file, which cannot be unpacked ({error})"
     algorithm = "md5" if len(expected) == 32 else "sha256"
-    found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
-    if damage or found != expected:
+    actual = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
+    if damage or actual != expected:
         raise CourseworkError(
             f"{path} is damaged or not the published file: expected {algorithm} {expected}, "
-            f"found {found}{damage}; replace or remove it, then run again"
+            f"found {actual}{damage}; replace or remove it, then run again"
         )
     return content
 
@@ -122,8 +122,8 @@ def read_classes(files: list[Path], hashes: dict[str, str]):
         where = f"{path}: class {classes[min(alone)]} has images in the test part alone"
         raise CourseworkError(f"{where}; add some to train/, or remove it")
     parts = [arrays[train], labels[train], arrays[test], labels[test]]
-    told = "; ".join(f"{len(names)} {words} ({_some(names)})" for words, names in notes.items())
-    return [part.astype(np.uint8, copy=False) for part in parts], classes.tolist(), told
+    remarks = "; ".join(f"{len(names)} {words} ({_some(names)})" for words, names in notes.items())
+    return [part.astype(np.uint8, copy=False) for part in parts], classes.tolist(), remarks
 
 
 def _some(names) -> str:
@@ -142,15 +142,15 @@ def _class_of(path: Path, name: PurePosixPath) -> str:
 def _train_and_test(path: Path, names: list[PurePosixPath], labels: np.ndarray, notes: dict):
     """Indices of the training and the test part, by folder or, where there are none, drawn from each class."""
     levels = np.array([LEVELS.get(name.parts[-3].lower(), "") if len(name.parts) > 2 else "" for name in names])
-    found = set(levels)
-    if found >= {"test"} or found >= {"train", "validation"}:
-        held_out = "test" if "test" in found else "validation"
+    folders = set(levels)
+    if folders >= {"test"} or folders >= {"train", "validation"}:
+        held_out = "test" if "test" in folders else "validation"
         if odd := [name for name, level in zip(names, levels) if level not in ("train", held_out)]:
             raise CourseworkError(f"{path}: {odd[0]} lies in neither train/ nor {held_out}/; move or remove it")
         if held_out == "validation":
             notes["folder is the test part"].append("validation")
         return np.flatnonzero(levels == "train"), np.flatnonzero(levels == held_out)
-    if len(found) > 1:
+    if len(folders) > 1:
         odd = next(name for name, level in zip(names, levels) if not level)
         raise CourseworkError(f"{path}: {odd} lies in neither train/ nor test/; move or remove it")
     generator, members = np.random.default_rng(0), [np.flatnonzero(labels == c) for c in np.unique(labels)]

@@ -30,7 +30,7 @@ def _run(command: list[str], folder: Path, what: str, stderr=subprocess.STDOUT) 
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=stderr)
         start = since = time.monotonic()
-        size, told, stopped = -1, False, ""
+        size, announced, stopped = -1, False, ""
         try:
             while process.poll() is None and not stopped:
                 time.sleep(0.05)
@@ -40,9 +40,9 @@ def _run(command: list[str], folder: Path, what: str, stderr=subprocess.STDOUT) 
                 now = time.monotonic()
                 stopped = f"nothing arrived for {TIMEOUT} s" if now - since >= TIMEOUT else ""
                 stopped = stopped or (f"not finished after {LIMIT} s" if now - start >= LIMIT else "")
-                if not told and now - start >= PATIENCE:
+                if not announced and now - start >= PATIENCE:
                     print(f"waiting for {what}, at most {LIMIT // 60} minutes", file=sys.stderr)
-                    told = True
+                    announced = True
         finally:
             process.kill()
             process.wait()
@@ -103,11 +103,11 @@ class Place:
         path = root / self.where
         if path.is_file() or (path.is_dir() and (not self.hashes or self.where in self.hashes)):
             return [path]
-        found = {name: [f for f in (path / name, path / f"{name}.gz") if lexists(f)] for name in self.hashes}
-        missing = [name for name, forms in found.items() if not forms]
-        if missing and len(missing) < len(found):
+        forms_of = {name: [f for f in (path / name, path / f"{name}.gz") if lexists(f)] for name in self.hashes}
+        missing = [name for name, forms in forms_of.items() if not forms]
+        if missing and len(missing) < len(forms_of):
             raise CourseworkError(f"{path} is incomplete: {missing[0]} is missing; add it, or remove the other files")
-        return [] if missing else [forms[0] for forms in found.values()]
+        return [] if missing else [forms[0] for forms in forms_of.values()]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,13 +51,13 @@ def _locked(key: str):
 def _stamp(path: Path) -> dict:
     """Size and time of a file, or of each file below a folder: another stamp, another content."""
     if path.is_dir():
-        inside = [[_told(file.relative_to(path)), _stamp(file)] for file in files_below(path)]
+        inside = [[_as_text(file.relative_to(path)), _stamp(file)] for file in files_below(path)]
         return {"size": sum(each["size"] for _, each in inside), "files": base.sha256(base.to_json(inside).encode())}
     fact = path.stat() if path.exists() else path.lstat()  # of a link to nothing
     return {"size": fact.st_size, "mtime_ns": fact.st_mtime_ns}
 
 
-def _told(path: Path) -> str:
+def _as_text(path: Path) -> str:
     """A path as text, whatever bytes it is made of."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -115,16 +115,16 @@ def _store(key: str, arrays, **meta) -> None:
 
 def _decoded(recipe: Recipe, place: Place, files: list[Path], source: str) -> dict:
     """What `_store` keeps of verified and decoded files. Raises CourseworkError when they are wrong."""
-    told = [{"path": _told(file), **_stamp(file)} for file in files]  # before reading: a later change shows
+    facts = [{"path": _as_text(file), **_stamp(file)} for file in files]  # before reading: a later change shows
     arrays, classes, notes = place.read(files, place.hashes)
-    for fact, file, expected in zip(told, files, [*place.hashes.values()] or [""]):
+    for fact, file, expected in zip(facts, files, [*place.hashes.values()] or [""]):
         if len(expected) != 64:
             expected = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
         fact["sha256"] = expected  # of an idx file: unpacked
     title = ", ".join(filter(None, (recipe.title, place.note)))
     source = "; ".join(filter(None, (source, notes)))
-    told = {"title": title, "source": source, "files": told, "reencoded": bool(place.note), "standin": False}
-    return {"arrays": arrays, "classes": list(classes or recipe.classes), **told}
+    about = {"title": title, "source": source, "files": facts, "reencoded": bool(place.note), "standin": False}
+    return {"arrays": arrays, "classes": list(classes or recipe.classes), **about}
 
 
 def _download(key: str, recipe: Recipe) -> str:
@@ -135,10 +135,10 @@ def _download(key: str, recipe: Recipe) -> str:
             try:
                 download(Path(scratch))
                 inside = [replace(place, where=place.where.lstrip("/")) for place in recipe.places]
-                found = [(place, files) for place in inside if (files := place.files(Path(scratch)))]
-                if not found:
+                places = [(place, files) for place in inside if (files := place.files(Path(scratch)))]
+                if not places:
                     raise CourseworkError("its files are not those that were expected")
-                (place, files), *_ = found
+                (place, files), *_ = places
                 decoded = _decoded(recipe, place, files, source)
                 for fact in decoded["files"]:
                     fact["path"] = Path(fact["path"]).name  # the rest of it is gone in a moment
@@ -160,8 +160,8 @@ def _bring(key: str, recipe: Recipe, retry: bool) -> str:
     for place in recipe.places:
         files = place.files(folder)
         if files:
-            known, now = cached(key).get("files", []), [{"path": _told(file), **_stamp(file)} for file in files]
-            if known != [fact | stamp for fact, stamp in zip(known, now)] or len(known) != len(now):
+            before, now = cached(key).get("files", []), [{"path": _as_text(file), **_stamp(file)} for file in files]
+            if before != [fact | stamp for fact, stamp in zip(before, now)] or len(before) != len(now):
                 source = place.where if Path(place.where).is_absolute() else f"{place.where} of the data folder"
                 _store(key, **_decoded(recipe, place, files, source))
             return ""
@@ -177,8 +177,8 @@ def _bring(key: str, recipe: Recipe, retry: bool) -> str:
 
 def _make_standin(key: str) -> None:
     arrays, classes = bundled_digits(STANDINS[key])
-    told = {"title": f"stand-in: {key}, small handwritten digits", "source": "scikit-learn's bundled digits"}
-    _store(key, arrays, classes=classes, files=[], reencoded=False, standin=True, **told)
+    about = {"title": f"stand-in: {key}, small handwritten digits", "source": "scikit-learn's bundled digits"}
+    _store(key, arrays, classes=classes, files=[], reencoded=False, standin=True, **about)
 
 
 def _recipe(name: str, recipes: dict[str, Recipe]) -> tuple[str, Recipe]:

@@ -71,10 +71,10 @@ def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, 
         axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.set(yticks=data.index, yticklabels=data["name"], xlabel=xlabel, xlim=limits, ylim=(len(data) - 0.4, -0.6))
     axis.grid(False, axis="y")
-    said = ", ".join(f"{name} {number(value)}" for name, value in zip(data["name"], data["value"]))
-    told = data.dropna(subset="report")
-    printed = ", ".join(f"{name} {number(value)}" for name, value in zip(told["name"], told["report"]))
-    alt = f"Bars of {xlabel}: {said}." + (f" {diamond.capitalize()}: {printed}." if printed else "")
+    heights = ", ".join(f"{name} {number(value)}" for name, value in zip(data["name"], data["value"]))
+    with_printed = data.dropna(subset="report")
+    printed = ", ".join(f"{name} {number(value)}" for name, value in zip(with_printed["name"], with_printed["report"]))
+    alt = f"Bars of {xlabel}: {heights}." + (f" {diamond.capitalize()}: {printed}." if printed else "")
     return Drawing(figure, alt, data.dropna(axis="columns", how="all"))
 
 
@@ -92,8 +92,8 @@ def histogram(values, *, bins=40, title="", xlabel="value", log=False, apart=Fal
     values = values if isinstance(values, dict) else {"count": values}
     values = {name: np.ravel(np.asarray(array, float)) for name, array in values.items()}
     values = {name: array[np.isfinite(array)] for name, array in values.items()}
-    said = [f"{name}: {a.size} values, {span(a)}, mean {number(a.mean())}" for name, a in values.items()]
-    alt = f"Histogram of {xlabel}. {'; '.join(said)}."
+    phrases = [f"{name}: {a.size} values, {span(a)}, mean {number(a.mean())}" for name, a in values.items()]
+    alt = f"Histogram of {xlabel}. {'; '.join(phrases)}."
     if apart:
         return Drawing(*_apart(values, bins, title, xlabel, log, alt))
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)

@@ -185,5 +185,5 @@ def architecture(steps, *, title="") -> Drawing:
         axis.text(4.6, row - 0.5, "↓" if row else "", ha="center", va="center")
         if row == 0 or data["group"][row - 1] != group:
             axis.text(1.9, row, group, ha="right", va="center", weight="bold", color=colours[row])
-    said = "; ".join(f"{group}: {step}, {shape}" for group, step, shape in data.to_numpy())
-    return Drawing(figure, f"Architecture in {len(data)} steps. {said}.", data)
+    phrases = "; ".join(f"{group}: {step}, {shape}" for group, step, shape in data.to_numpy())
+    return Drawing(figure, f"Architecture in {len(data)} steps. {phrases}.", data)

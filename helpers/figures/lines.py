@@ -49,10 +49,10 @@ def _lines(frame, x, panels, by) -> pd.DataFrame:
                 part["line"] = names + (", " + words(column) if len(columns) > 1 else "")
             parts.append(part.assign(short=part["short"] < 1))
     groups = pd.concat(parts).groupby(["panel", "line", "short", x], sort=False)
-    told = groups.agg(mean=("value", "mean"), std=("value", "std"), printed=("printed", "first"), n=("value", "count"))
-    most = told.groupby(["panel", "line", "short"], sort=False)["n"].transform("max")
-    told.loc[told["n"] < most, ["mean", "std"]] = np.nan  # a mean of fewer seeds would jump where one of them ends
-    return told.drop(columns="n").reset_index()
+    means = groups.agg(mean=("value", "mean"), std=("value", "std"), printed=("printed", "first"), n=("value", "count"))
+    most = means.groupby(["panel", "line", "short"], sort=False)["n"].transform("max")
+    means.loc[means["n"] < most, ["mean", "std"]] = np.nan  # a mean of fewer seeds would jump where one of them ends
+    return means.drop(columns="n").reset_index()
 
 
 def _joined(data: pd.DataFrame) -> dict[str, str]:
@@ -80,30 +80,31 @@ def common_length(names) -> str:
     return endings.pop() if len(endings) == 1 else ""
 
 
-def _ends_said(data: pd.DataFrame, x: str) -> str:
+def _ends_in_words(data: pd.DataFrame, x: str) -> str:
     """First, best (of a loss or error: lowest) and last value of up to six lines; else where they end."""
-    said = []
+    phrases = []
     for (panel, name), line in data.groupby(["panel", "line"], sort=False):
         falls = any(word in f"{panel} {name}".lower() for word in ("loss", "error"))
         best, ends = line.sort_values("mean", ascending=falls).iloc[0], line["mean"].iloc[[0, -1]].map(number)
         at = f"{'lowest' if falls else 'highest'} {number(best['mean'])} at {words(x)} {number(best[x])}"
-        said.append(f"{name if panel in name else f'{panel}, {name}'}: first {ends.iloc[0]}, {at}, last {ends.iloc[1]}")
-    if len(said) <= 6:
-        return "; ".join(said)
+        full_name = name if panel in name else f"{panel}, {name}"
+        phrases.append(f"{full_name}: first {ends.iloc[0]}, {at}, last {ends.iloc[1]}")
+    if len(phrases) <= 6:
+        return "; ".join(phrases)
     last = data.drop_duplicates(["panel", "line"], keep="last").sort_values("mean", na_position="first")
-    last["told"] = last["mean"].map(number) + " (" + last["line"] + ")"
-    ends = [(panel, *rows["told"].iloc[[0, -1]], len(rows)) for panel, rows in last.groupby("panel", sort=False)]
+    last["end"] = last["mean"].map(number) + " (" + last["line"] + ")"
+    ends = [(panel, *rows["end"].iloc[[0, -1]], len(rows)) for panel, rows in last.groupby("panel", sort=False)]
     return "; ".join(f"{panel}: {n} lines end between {low} and {high}" for panel, low, high, n in ends)
 
 
-def _said(data: pd.DataFrame, marks: pd.DataFrame, x: str, reference: dict) -> str:
+def _alt_text(data: pd.DataFrame, marks: pd.DataFrame, x: str, reference: dict) -> str:
     """The alt text: trainings in full and shortened ones apart, then what the reports print."""
     kinds = {"": data[~data["short"]], "Shortened trainings: ": data[data["short"]]}
-    said = " ".join(f"{start}{_ends_said(part, x)}." for start, part in kinds.items() if len(part))
+    described = " ".join(f"{start}{_ends_in_words(part, x)}." for start, part in kinds.items() if len(part))
     each = [f"{line.line} {number(line.printed)} ({line.panel})" for line in marks.itertuples()]
-    said += f" Printed at the end: {', '.join(each)}." if each else ""
-    said += "".join(f" The report's {panel}: {value}." for panel, value in reference.items())
-    return f"Line chart, {words(x)} {span(data[x])}. {said}"
+    described += f" Printed at the end: {', '.join(each)}." if each else ""
+    described += "".join(f" The report's {panel}: {value}." for panel, value in reference.items())
+    return f"Line chart, {words(x)} {span(data[x])}. {described}"
 
 
 def line_style(index: int) -> dict:
@@ -166,7 +167,7 @@ def put_legend(figure, handles: list) -> None:
     figure.set_figheight(max(figure.get_figheight() + height, 3.5 * height))
 
 
-def _told(data: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _lines_and_marks(data: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The lines under their joined names, each once, and what the reports print for those in full."""
     data = data.assign(line=data["line"].map(_joined(data)))
     marks = data[~data["short"]].dropna(subset="printed").drop_duplicates(["panel", "line", "printed"])
@@ -225,7 +226,7 @@ def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", 
     data = _lines(frame, x, panels, by)
     length = common_length(data.loc[data["short"], "line"])
     data.loc[data["short"], "line"] = data.loc[data["short"], "line"].str.removesuffix(length)
-    data, marks = _told(data)
+    data, marks = _lines_and_marks(data)
     order = list(dict.fromkeys(data["line"]))
     figure, axes, kinds = _grid(data, title, length.strip(" ()"))
     for axis, (panel, short) in zip(axes, [(panel, short) for panel in panels for short in kinds]):
@@ -249,7 +250,7 @@ def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", 
     named = data.assign(line=data["line"] + np.where(data["short"], " (shortened)", ""))
     table = named.pivot(index=x, columns=["panel", "line"], values=["mean", "std"]).dropna(axis="columns", how="all")
     table.columns = [", ".join(names) for names in table.columns]
-    return Drawing(figure, _said(data, marks, x, reference), table.reset_index())
+    return Drawing(figure, _alt_text(data, marks, x, reference), table.reset_index())
 
 
 def schedule(frame, ys, *, x="epoch", rate="lr", **options) -> Drawing:
@@ -265,21 +266,21 @@ def regression(points, grid, fits, *, bands=None, gaps=(), title="", xlabel="x",
     points: {split: (x, y)}; fits: {name: y on the grid}; bands: {name: half width on the grid}; gaps: [(from, to)].
     """
     figure, [axis] = new_figure(title)
-    series, said = points | {name: (grid, y) for name, y in fits.items()}, []
+    series, phrases = points | {name: (grid, y) for name, y in fits.items()}, []
     for index, (name, (x, y)) in enumerate(points.items()):
         axis.plot(x, y, "osD^"[index % 4], color=COLOURS[-1 - index], label=name, mew=0, alpha=0.7)
-        said.append(f"{len(x)} {name} points, {ylabel} {span(y)}")
+        phrases.append(f"{len(x)} {name} points, {ylabel} {span(y)}")
     for index, (name, y) in enumerate(fits.items()):
         style, half = line_style(index), (bands or {}).get(name)
         axis.plot(np.ravel(grid), np.ravel(y), label=name, **style)
         if half is not None:
             low, high = np.ravel(y) - np.ravel(half), np.ravel(y) + np.ravel(half)
             axis.fill_between(np.ravel(grid), low, high, color=style["color"], alpha=0.18, lw=0)
-        said.append(f"{name} {span(y)}")
+        phrases.append(f"{name} {span(y)}")
     for index, (low, high) in enumerate(gaps):
         axis.axvspan(low, high, color="#888888", alpha=0.18, lw=0, label="_" * index + "no samples")
-        said.append(f"no samples between {number(low)} and {number(high)}")
+        phrases.append(f"no samples between {number(low)} and {number(high)}")
     axis.set(xlabel=xlabel, ylabel=ylabel)
     put_legend(figure, axis.get_legend_handles_labels()[0])
     data = pd.concat(pd.DataFrame({xlabel: np.ravel(x), ylabel: np.ravel(y), "of": n}) for n, (x, y) in series.items())
-    return Drawing(figure, f"Samples and fit, {xlabel} {span(grid)}: {'; '.join(said)}.", data)
+    return Drawing(figure, f"Samples and fit, {xlabel} {span(grid)}: {'; '.join(phrases)}.", data)

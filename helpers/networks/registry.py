@@ -48,8 +48,8 @@ def build(
     """
     check_choice("model", name, MODELS)
     options = dict(options or {})
-    known = [key for key in inspect.signature(MODELS[name]).parameters if key not in ("input_shape", "classes")]
+    names = [key for key in inspect.signature(MODELS[name]).parameters if key not in ("input_shape", "classes")]
     for key in options:
-        check_choice(f"an option of {name}", key, known)
+        check_choice(f"an option of {name}", key, names)
     model = MODELS[name](input_shape=tuple(input_shape), classes=classes, **options)
     return initialise(model, initialiser)

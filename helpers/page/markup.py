@@ -130,7 +130,8 @@ def quantity(name: str, value: float, std: float | None = None, unit: str = "", 
     count = 3 if unit or RATES.search(name) else 4
     words = _formatted(value, form) if form else f"{value:.4f}" if accuracy else digits(value, count, whole=not std)
     if std is not None:
-        words += f" ± {std:.4f}" if accuracy else f" ± {digits(std, 2)}"
+        large = abs(value) >= 1000  # then its deviation needs no more decimals than it has
+        words += f" ± {std:.4f}" if accuracy else f" ± {digits(std, 1 if large and std < 10 else 2)}"
     return f"{words} {unit}".rstrip()
 
 
@@ -142,10 +143,15 @@ def _formatted(value: float, form: str) -> str:
 
 
 def digits(value: float, count: int = 3, whole: bool = False) -> str:
-    """`value` rounded to `count` digits, never written as 1.2e+04; integers, where `whole`, in full."""
+    """`value` rounded to `count` digits, never written as 1.2e+04; integers, where `whole`, in full.
+
+    What was rounded keeps its zeros (a loss of 0.48003 is 0.4800); what is exact, as a learning rate, needs none.
+    """
     if (whole and float(value).is_integer()) or abs(value) >= 1000:
         return f"{value:,.0f}"
     words = f"{value:.{count}g}"
+    if not math.isclose(float(words), value, rel_tol=1e-9):  # but for the rounding of sums such as 0.1 + 0.2
+        words = f"{value:#.{count}g}".rstrip(".")
     mantissa, e, power = words.partition("e")
     if not e:
         return words

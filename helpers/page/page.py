@@ -90,13 +90,13 @@ class Page:
         Raises CourseworkError when no trial has finished or a metric asked for is absent.
         """
         finished = frame[frame["status"] != "failed"]
-        asked = [name for name in metrics if name in frame or metrics is not METRICS]
+        measured = [name for name in metrics if name in frame or metrics is not METRICS]
         if finished.empty:
             why = "; ".join(dict.fromkeys(frame["reason"])) if "reason" in frame else ""
             raise CourseworkError(f"{self.notebook}: {prefix}: no trial has finished, so no result; {why}".rstrip("; "))
-        refuse_unknown(asked, frame.columns, f"{self.notebook}, {prefix}", "metric")
+        refuse_unknown(measured, frame.columns, f"{self.notebook}, {prefix}", "metric")
         about = self.about(finished)
-        for metric in asked:
+        for metric in measured:
             self.publish(f"{prefix}.{metric}", finished[metric].tolist(), **about)
         self.publish(f"{prefix}.seconds", finished["seconds"].tolist(), unit="s", **about)
         self.publish(f"{prefix}.diverged", (finished["status"] == "diverged").astype(int).tolist(), **about)

@@ -53,12 +53,12 @@ BOUNDS = {
 }
 
 
-def refuse_unknown(names, known, where: str, what: str = "parameter") -> None:
-    """Raises CourseworkError on the first of `names` that is not `known`, with the nearest one."""
-    for name in [name for name in names if name not in known]:
-        near = difflib.get_close_matches(name, list(known), 1)
+def refuse_unknown(names, valid, where: str, what: str = "parameter") -> None:
+    """Raises CourseworkError on the first of `names` that is not `valid`, with the nearest one."""
+    for name in [name for name in names if name not in valid]:
+        near = difflib.get_close_matches(name, list(valid), 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise CourseworkError(f"{where}: unknown {what} {name[:80]}; {hint}valid: {', '.join(known)}")
+        raise CourseworkError(f"{where}: unknown {what} {name[:80]}; {hint}valid: {', '.join(valid)}")
 
 
 def bare(annotation: str) -> str:

@@ -90,8 +90,8 @@ class Result:
         return replace(self, name=name or self.name, values=values, about=about | {"statuses": []})
 
     def _pairs(self, other) -> dict:
-        mine, theirs = (dict(zip(r.about.get("seeds") or range(len(r.values)), r.values)) for r in (self, other))
-        return {seed: (mine[seed], theirs[seed]) for seed in mine if seed in theirs}
+        left, right = (dict(zip(r.about.get("seeds") or range(len(r.values)), r.values)) for r in (self, other))
+        return {seed: (left[seed], right[seed]) for seed in left if seed in right}
 
     def __add__(self, other):
         return self._with(other, operator.add)
@@ -125,8 +125,8 @@ class Row:
 
     def __getattr__(self, name: str) -> Result:
         if name.startswith("_") or name not in self._frame:
-            there = ", ".join(column for column in self._frame if self._frame[column].dtype.kind in "iufb")
-            raise AttributeError(f"no result {name}; there are {there}")
+            names = ", ".join(column for column in self._frame if self._frame[column].dtype.kind in "iufb")
+            raise AttributeError(f"no result {name}; there are {names}")
         values = tuple(plain(self._frame[name].tolist()))
         result = Result(name=name, values=values, unit=markup.unit_of(name), about=self._about)
         self._publish(name, result)

@@ -98,10 +98,10 @@ def compare_with_index(pages):
             page["refuted"].append("REFUTED: this is not the page that the index lists, but another export")
 
 
-def compare_hand_ins(found):
+def compare_hand_ins(hand_ins):
     """Note on each page which other files hold the same export of it, the same predictions or records."""
     holders = {}
-    for path, (pages, _) in found.items():
+    for path, (pages, _) in hand_ins.items():
         for page in pages.values():
             for trace in page.get("traces", ()):
                 holders.setdefault((page["run"]["notebook"], *trace), {})[path] = page
@@ -139,9 +139,9 @@ def row(path, pages, seal):
     """One hand-in as a dict of columns, from all its pages but the index."""
     examined = [page for page in pages.values() if "run" in page]
     runs = [page["run"] for page in examined if page["run"]["status"] != "index"]
-    there, listed = {run["notebook"] for run in runs}, {file[:-5] for page in examined for file in page["run"]["pages"]}
-    lacking = [f"task{n}" for n in range(1, TASKS + 1) if path not in pages and f"task{n}_" not in "+".join(there)]
-    lacking += sorted(name for name in listed - there if name[:5] not in lacking)
+    built, listed = {run["notebook"] for run in runs}, {file[:-5] for page in examined for file in page["run"]["pages"]}
+    lacking = [f"task{n}" for n in range(1, TASKS + 1) if path not in pages and f"task{n}_" not in "+".join(built)]
+    lacking += sorted(name for name in listed - built if name[:5] not in lacking)
     complete = {run["status"].replace(", no results", "") for run in runs} == {"complete"} and not lacking
     last = ["", *(f"{page['accuracy']:.4f}" for page in examined if page["accuracy"] is not None)][-1]  # of task 5
     standin = "yes" if any(run["standin"] for run in runs) else "no"
@@ -175,20 +175,20 @@ def main(argv=None):
     parser.add_argument("--csv", action="store_true", help="one line of comma-separated values for each file")
     options = parser.parse_args(argv)
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know a name's letters
-    found = {path: examine_file(path) for path in options.files}
-    compare_with_index({name: page for pages, _ in found.values() for name, page in pages.items()})
-    compare_hand_ins(found)
+    hand_ins = {path: examine_file(path) for path in options.files}
+    compare_with_index({name: page for pages, _ in hand_ins.values() for name, page in pages.items()})
+    compare_hand_ins(hand_ins)
     try:
         if options.csv:
-            rows = [row(path, *examined) for path, examined in found.items()]
+            rows = [row(path, *examined) for path, examined in hand_ins.items()]
             csv.writer(sys.stdout, lineterminator="\n").writerows([rows[0], *(each.values() for each in rows)])
         else:
-            for name, page in (item for pages, _ in found.values() for item in pages.items()):
+            for name, page in (item for pages, _ in hand_ins.values() for item in pages.items()):
                 print("\n".join(map(plain, verdict(name, page))))
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has read enough; what is still held goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return int(any(spoilt(pages) for pages, _ in found.values()))
+    return int(any(spoilt(pages) for pages, _ in hand_ins.values()))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def _line(page, rubric):
     run, patterns = page["run"], {task["page"]: task.get("evidence", HEADLINES) for task in rubric["tasks"]}
     patterns = (patterns | rubric["evidence"]).get(page["name"], HEADLINES)
     titles = page.get("titles") or {}
-    words = {named(key, titles): said for key, said in rubric.get("words", {}).get(page["name"], {}).items()}
+    words = {named(key, titles): label for key, label in rubric.get("words", {}).get(page["name"], {}).items()}
     shown = evidence(page["results"], patterns, titles=titles)
     return {
         "name": page["name"],
@@ -93,8 +93,8 @@ def _result(pages, key, rubric):
     The short name stands for the page that the rubric knows by it, never for a copy.
     """
     short, _, inner = key.partition(".")
-    known = [*(task["page"] for task in rubric["tasks"]), *rubric["evidence"]]
-    name = next((name for name in known if name.startswith(f"{short}_")), short)
+    names = [*(task["page"] for task in rubric["tasks"]), *rubric["evidence"]]
+    name = next((name for name in names if name.startswith(f"{short}_")), short)
     page = pages.get(name)
     return (page["results"].get(inner), name) if page and page["text"] else (None, "")
 
@@ -122,8 +122,8 @@ def _headline(rubric, pages):
 def _verdict(summary, claim):
     """A claim's verdict, which the summary publishes as headline.<claim>.<verdict>; a dash where it does not."""
     start = f"headline.{claim}."
-    found = [key.removeprefix(start) for key in summary if key.startswith(start)]
-    return found[0].replace("_", " ") if found else "–"
+    verdicts = [key.removeprefix(start) for key in summary if key.startswith(start)]
+    return verdicts[0].replace("_", " ") if verdicts else "–"
 
 
 def _row(answer, who, what, printed):
@@ -149,15 +149,15 @@ def _percent(result):
 
 def _abstract(page):
     """What the pages hold, what came out and how sure that is, from the summary's results; "" without a summary."""
-    told = {key.removeprefix("claims."): result["value"] for key, result in page.get("results", {}).items()}
-    verdicts = [name for name in (*VERDICTS, NOT_RUN) if told.get(name.replace(" ", "_"))]
-    if not {"claims", "shortened"} <= set(told):
+    counts = {key.removeprefix("claims."): result["value"] for key, result in page.get("results", {}).items()}
+    verdicts = [name for name in (*VERDICTS, NOT_RUN) if counts.get(name.replace(" ", "_"))]
+    if not {"claims", "shortened"} <= set(counts):
         return ""
-    counted = ", ".join(f"{number(told[name.replace(' ', '_')])} {name}" for name in verdicts)
-    text = f"Result: of {number(told['claims'])} claims (numbers and statements that the reports print), {counted}. "
-    text += f"How sure: {number(told['shortened'])} claims rest on shortened trainings, and none of them is decided"
-    if "expected_false" in told and "not_reproduced" in told:
-        text += f"; chance alone would refute {told['expected_false']:.1f} if every claim were true"
+    counted = ", ".join(f"{number(counts[name.replace(' ', '_')])} {name}" for name in verdicts)
+    text = f"Result: of {number(counts['claims'])} claims (numbers and statements that the reports print), {counted}. "
+    text += f"How sure: {number(counts['shortened'])} claims rest on shortened trainings, and none of them is decided"
+    if "expected_false" in counts and "not_reproduced" in counts:
+        text += f"; chance alone would refute {counts['expected_false']:.1f} if every claim were true"
     return f"{text}."
 
 

@@ -43,12 +43,12 @@ def _files(source: Path) -> list[tuple[str, bytes]]:
         return [(path.stem, path.read_bytes()) for path in sorted(source.glob("*.html"))]
     try:
         with source.open("rb") as file:
-            found = list(check.pages_in(str(source), file.read(check.FILE + 1)))
+            pages = list(check.pages_in(str(source), file.read(check.FILE + 1)))
     except OSError as error:
         raise CourseworkError(f"{source}: cannot be read: {error.strerror}; name a hand-in (.zip)") from None
     except Exception as error:  # a damaged archive can fail anywhere
         raise CourseworkError(f"{source}: cannot be read: {error}; ask for the file again") from None
-    return [(Path(name.rpartition(": ")[2]).stem, content) for name, content, why in found if not why]
+    return [(Path(name.rpartition(": ")[2]).stem, content) for name, content, why in pages if not why]
 
 
 def render(template: str, **content) -> str:

@@ -24,10 +24,10 @@ def results() -> str:
 
     Raises CourseworkError where no summary has been published.
     """
-    known = evidence.load_results(base.PUBLISHED.name)
-    if "summary.claims.claims" not in known:
+    published = evidence.load_results(base.PUBLISHED.name)
+    if "summary.claims.claims" not in published:
         raise CourseworkError(f"{base.PUBLISHED} holds no summary: make report, then make publish")
-    return "\n".join([*_best(known), "", *_own(known), *_verdicts(known)])
+    return "\n".join([*_best(published), "", *_own(published), *_verdicts(published)])
 
 
 def speed() -> str:
@@ -60,46 +60,47 @@ SECTIONS = {"results": results, "findings": findings, "speed": speed}
 
 
 def _best(results: dict) -> list[str]:
-    headline, known = load_rubric()["headline"], {claim.id: claim for claim in claims.load_claims()}
+    headline, by_id = load_rubric()["headline"], {claim.id: claim for claim in claims.load_claims()}
     lines = ["| best that is printed | printed | the same network here | runs |", "|---|---|---|---|"]
-    for claim in (known[name] for name in headline["claims"]):
-        found = results[next(iter(claim.evidence.values()))]
-        link = f"[report {claim.report}]({found['page']}): {claim.statement}"
-        ours = results.get(f"summary.ours.{claim.id}", found)  # under the reading that decides
+    for claim in (by_id[name] for name in headline["claims"]):
+        result = results[next(iter(claim.evidence.values()))]
+        link = f"[report {claim.report}]({result['page']}): {claim.statement}"
+        ours = results.get(f"summary.ours.{claim.id}", result)  # under the reading that decides
         lines.append(f"| {link} | {claim.value} | {_in_words(claim.id, ours)} | {ours['n']} |")
     for own in headline["ours"]:
-        found = results.get(own["key"], {"share": 0})
-        if found["share"] < 1:
+        result = results.get(own["key"], {"share": 0})
+        if result["share"] < 1:
             continue
-        lines.append(f"| **[{own['about']}]({found['page']})** | | **{_in_words(own['key'], found)}** | {found['n']} |")
+        value = _in_words(own["key"], result)
+        lines.append(f"| **[{own['about']}]({result['page']})** | | **{value}** | {result['n']} |")
     return lines
 
 
 def _own(results: dict) -> list[str]:
     """What the networks of the long schedule reach, with the interval of their mean, their cost and what is missing."""
-    found, minutes = (results.get(f"study_g.final.{name}") for name in ("our_own_network.test_accuracy", "minutes"))
-    if not found or found["share"] < 1 or found["n"] < 2:
+    accuracy, minutes = (results.get(f"study_g.final.{name}") for name in ("our_own_network.test_accuracy", "minutes"))
+    if not accuracy or accuracy["share"] < 1 or accuracy["n"] < 2:
         return []
-    mean, hours = found["value"], sum(minutes["values"]) / 60
-    low, high = stats.t.interval(0.95, found["n"] - 1, mean, found["std"] / found["n"] ** 0.5)
+    mean, hours = accuracy["value"], sum(minutes["values"]) / 60
+    low, high = stats.t.interval(0.95, accuracy["n"] - 1, mean, accuracy["std"] / accuracy["n"] ** 0.5)
     short = f"Aimed at was {AIM}, {'reached' if mean >= AIM else f'{AIM - mean:.4f} is missing'}."
     return [
         "Our own network keeps to the coursework's architecture and was chosen on validation images alone. On a long",
-        f"schedule {found['n']} of them read the test set once each: {mean:.4f}, 95 % interval of the mean",
+        f"schedule {accuracy['n']} of them read the test set once each: {mean:.4f}, 95 % interval of the mean",
         f"{low:.4f} to {high:.4f}; together they took {hours:.1f} hours on one core. {short}",
         "",
     ]
 
 
-def _in_words(name: str, found: dict) -> str:
-    shortened = "" if found["share"] == 1 else f" ({100 * found['share']:.2g} % of the training)"
-    return quantity(name, found["value"], found["std"]) + shortened
+def _in_words(name: str, result: dict) -> str:
+    shortened = "" if result["share"] == 1 else f" ({100 * result['share']:.2g} % of the training)"
+    return quantity(name, result["value"], result["std"]) + shortened
 
 
 def _verdicts(results: dict) -> list[str]:
     """The counts that the summary published as verdicts.<report>.<verdict>; verdicts that no claim got are left out."""
     start = "summary.verdicts."
-    counts = {key.removeprefix(start): int(found["value"]) for key, found in results.items() if key.startswith(start)}
+    counts = {key.removeprefix(start): int(result["value"]) for key, result in results.items() if key.startswith(start)}
     shown = [name for name in COLUMNS if counts.get(f"all.{name.replace(' ', '_')}")]
     lines = [f"| claims of | {' | '.join([*shown, 'all'])} |", "|---" * (len(shown) + 2) + "|"]
     for report in dict.fromkeys(key.partition(".")[0] for key in counts):

@@ -61,12 +61,12 @@ def prints(printed, value):
 
 def embedded(text, name):
     """The JSON that the page carries under this id. Raises Unreadable if it is absent, damaged or huge."""
-    found, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
+    content, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
     if not closed:
         why = f"carries no {name}: not a page of this project, or only a part of one"
         raise Unreadable(why if text else "is empty")
     try:
-        read = dict(json.loads(found[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
+        read = dict(json.loads(content[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
         return {**read, "pages": dict(read["pages"] or {})} if "pages" in read else read  # what an index lists
     except DAMAGED:
         raise Unreadable(f"its {name} is damaged: the page was changed since export") from None
@@ -130,19 +130,20 @@ def differences(text, manifest):
     yield from (f"{label[:99]} was removed" for label in gone.values())
     for label, (kind, exported, lines) in before.items():
         if label in now and kind != "manifest" and digest(now[label]) != exported:
-            lines_now, known = read_lines(now[label]), {*re.findall("......", lines)}
-            new = [f"{label[:99]}, line {n}: {now_reads(line)}" for n, code, line in lines_now if code not in known]
+            lines_now, codes = read_lines(now[label]), {*re.findall("......", lines)}
+            new = [f"{label[:99]}, line {n}: {now_reads(line)}" for n, code, line in lines_now if code not in codes]
             same = "".join(code for _, code, _ in lines_now) == lines
             yield from new or [f"{UNSEEN} {label[:99]}" if same else f"{label[:99]}: a line was removed, or moved"]
 
 
 def traces(bundle, seal):
     """(what, digest) of a page's export, predictions and own records: two people's own work has none in common."""
-    found = {("page", seal)}
+    digests = {("page", seal)}
     with contextlib.suppress(*DAMAGED):
-        found |= {("predictions", digest(run)) for run in (bundle.get("predictions") or {"predicted": []})["predicted"]}
-        found |= {("records", str(checksum)) for checksum in bundle.get("own", [])}
-    return found
+        predictions = (bundle.get("predictions") or {"predicted": []})["predicted"]
+        digests |= {("predictions", digest(run)) for run in predictions}
+        digests |= {("records", str(checksum)) for checksum in bundle.get("own", [])}
+    return digests
 
 
 def examine(data):

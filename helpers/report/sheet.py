@@ -74,13 +74,13 @@ def _read(source: Path) -> tuple[list[dict], str]:
 
 def _task(task: dict, page: dict | None) -> dict:
     """A task of the rubric with what its page says: each ask's evidence, and the checks as (passed, words)."""
-    found = re.findall(r'<li class="level-2"><a href="(#[^"]+)">(.*?)</a>', page["text"]) if page else []
-    slugs = {html.unescape(re.sub("<[^>]*>", "", heading)): slug for slug, heading in found}
+    headings = re.findall(r'<li class="level-2"><a href="(#[^"]+)">(.*?)</a>', page["text"]) if page else []
+    slugs = {html.unescape(re.sub("<[^>]*>", "", heading)): slug for slug, heading in headings}
     asks = []
     for ask in task["asks"]:
         see = [heading for heading in ask.get("see", []) if heading in slugs]
-        known = {"results": _results(page, ask.get("evidence", [])), "sections": [(name, slugs[name]) for name in see]}
-        asks.append({**ask, **known})
+        sections = [(name, slugs[name]) for name in see]
+        asks.append({**ask, "results": _results(page, ask.get("evidence", [])), "sections": sections})
     return {**task, "asks": asks, "checks": list(_checks(page))}
 
 

@@ -27,8 +27,8 @@ def write_submission(folder: Path) -> Path:
     for kind in ("*.ipynb", "*.yaml", "*.csv", "*.json"):
         files |= {f"notebooks/{path.name}": path for path in base.NOTEBOOKS.glob(kind)}
     for place, patterns in CODE.items():
-        found = [path for pattern in patterns for path in (base.CHECKOUT / place).glob(pattern) if path.is_file()]
-        files |= {path.relative_to(base.CHECKOUT).as_posix(): path for path in found}
+        paths = [path for pattern in patterns for path in (base.CHECKOUT / place).glob(pattern) if path.is_file()]
+        files |= {path.relative_to(base.CHECKOUT).as_posix(): path for path in paths}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, path in sorted(files.items()):

@@ -36,8 +36,8 @@ def verify(given: dict) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         base.RECORDS = Path(scratch)  # what is trained here replaces nothing
         try:
-            for (function, study), wanted in groups.items():
-                again = Runner(function, study, fresh=True).train(wanted, engine.start(), live=False)
+            for (function, study), trials in groups.items():
+                again = Runner(function, study, fresh=True).train(trials, engine.start(), live=False)
                 same += [_print_line(candidates[key][1], record) for key, record in again.items()]
         finally:
             base.RECORDS = home

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from helpers import data, device, networks
-from helpers.base import CourseworkError, check_at_least_one, check_choice
+from helpers.base import check_at_least, check_choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,8 @@ class GridConfig:
     def __post_init__(self):
         """Raises CourseworkError for what cannot be searched."""
         check_choice("search", self.search, ("grid", "random", "fit"))
-        check_at_least_one(self, "train_limit epoch_limit threads")
-        if self.folds < 2:
-            raise CourseworkError(f"folds={self.folds} must be at least 2: one part learns, another is held out")
+        check_at_least(1, self, "train_limit epoch_limit threads")
+        check_at_least(2, self, "folds")  # one part learns, another is held out
 
     def fingerprint(self) -> str:
         """The hash of the data set that this trial uses."""

@@ -83,10 +83,10 @@ ACTIVATIONS = {  # output from the pre-activation z; from the output a and the g
 
 def deviation(initialiser: str | float, n: int, m: int) -> float:
     """Standard deviation of the weights from n to m nodes: he (He 2015), xavier (Glorot 2010), or the number given."""
-    known = {"he": (2 / n) ** 0.5, "xavier": (2 / (n + m)) ** 0.5}
-    if initialiser not in known and not isinstance(initialiser, float):
+    deviations = {"he": (2 / n) ** 0.5, "xavier": (2 / (n + m)) ** 0.5}
+    if initialiser not in deviations and not isinstance(initialiser, float):
         raise CourseworkError(f"initialiser={initialiser!r}: choose he, xavier, or a standard deviation such as 0.1")
-    return known.get(initialiser, initialiser)
+    return deviations.get(initialiser, initialiser)
 
 
 def check_layers(architecture: Sequence[dict]) -> None:
@@ -94,8 +94,8 @@ def check_layers(architecture: Sequence[dict]) -> None:
     for i, layer in enumerate(architecture):
         nodes, name = layer.get("input_nodes"), layer.get("activation")
         if not isinstance(nodes, int) or nodes < 1 or name not in ACTIVATIONS:
-            wanted = f"input_nodes above 0 and an activation of {', '.join(ACTIVATIONS)}"
-            raise CourseworkError(f"layer {i} has input_nodes={nodes!r}, activation={name!r}: give {wanted}")
+            allowed = f"input_nodes above 0 and an activation of {', '.join(ACTIVATIONS)}"
+            raise CourseworkError(f"layer {i} has input_nodes={nodes!r}, activation={name!r}: give {allowed}")
     if len(architecture) < 2 or architecture[-1]["activation"] != "softmax":
         raise CourseworkError("an architecture starts with the input's entry and ends with a softmax one; add them")
 
@@ -252,5 +252,5 @@ def fit(net: Network, images, labels, *, epochs: int, lr=0.1, batch_size=128, ru
             best = (loss, epoch, [p.copy() for p in net.parameters])
         elif patience is not None and epoch - best[1] >= patience:
             break
-    for mine, kept in zip(net.parameters, best[2]):
-        mine[...] = kept
+    for parameter, kept in zip(net.parameters, best[2]):
+        parameter[...] = kept

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from helpers import data
-from helpers.base import check_at_least_one
+from helpers.base import check_at_least
 from helpers.studies import numpy_net
 
 NORM_IMAGES = 1000  # training images on which the gradient's norm is taken
@@ -30,7 +30,7 @@ class NumpyConfig(numpy_net.Rules):
     def __post_init__(self):
         """Raises CourseworkError for what cannot be trained."""
         super().__post_init__()
-        check_at_least_one(self, "epochs batch_size train_limit patience")
+        check_at_least(1, self, "epochs batch_size train_limit patience")
 
     def fingerprint(self) -> str:
         """The hash of the data set that this trial uses."""
@@ -112,8 +112,8 @@ def _measure(net, config, train, test) -> tuple[dict, np.ndarray]:
     mean = replace(config, shift="row", reduction="mean")  # comparable across batch sizes and rules
     with np.errstate(all="ignore"):
         size = math.sqrt(sum(float(np.square(g).sum()) for g in numpy_net.gradients(net, x, y, mean)))
-    seen, watched = numpy_net.evaluate(net, *train), numpy_net.evaluate(net, *test)
-    row = {f"train_{name}": float(seen[name]) for name in ("loss", "accuracy")}
-    row |= {f"test_{name}": float(watched[name]) for name in ("loss", "accuracy")}
-    row |= {"saturated_share": float(watched["saturated_share"]), "gradient_norm": size}
-    return row, watched["predictions"]
+    on_train, on_test = numpy_net.evaluate(net, *train), numpy_net.evaluate(net, *test)
+    row = {f"train_{name}": float(on_train[name]) for name in ("loss", "accuracy")}
+    row |= {f"test_{name}": float(on_test[name]) for name in ("loss", "accuracy")}
+    row |= {"saturated_share": float(on_test["saturated_share"]), "gradient_norm": size}
+    return row, on_test["predictions"]

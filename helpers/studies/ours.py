@@ -104,7 +104,7 @@ PROGRAM = ("maximize", "foreach", "capturable", "differentiable", "fused", "deco
 PROGRAM += ("total_steps", "epochs", "steps_per_epoch", "last_epoch")
 
 
-def found(epochs: int = 1) -> ClassifierConfig:
+def winner(epochs: int = 1) -> ClassifierConfig:
     """The training that study G chose for a schedule of so many epochs, as `make publish` left it in search.json.
 
     Raises CourseworkError where the file is absent or damaged.
@@ -123,7 +123,7 @@ def our_model(page, dataset) -> ClassifierConfig:
 
     What is None on the page is as the search found it; page.network may name a report's network in place of ours.
     """
-    chosen = found(page.epochs)
+    chosen = winner(page.epochs)
     given = {name: value for name in SETTINGS if (value := getattr(page, name)) is not None}
     sizes = {name: value for name in WIDTHS if (value := getattr(page, name)) is not None}
     model, options = PRINTED.get(page.network, (chosen.model, chosen.options))
@@ -141,9 +141,9 @@ def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
 
     All in words; the learning rate and the weight decay that a search drew are rounded to two digits.
     """
-    values, winner = _values(config), _values(found())
+    values, searched = _values(config), _values(winner())
     rows = [
-        (*MEANING[name], name, values[name], _chosen_by(name, values, winner)) for name in MEANING if name in values
+        (*MEANING[name], name, values[name], _chosen_by(name, values, searched)) for name in MEANING if name in values
     ]
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     made = optimisers.make_optimisers(network, config)
@@ -165,7 +165,7 @@ def _values(config: ClassifierConfig) -> dict:
     return {**NOT_USED, **vars(config), **config.options}
 
 
-def _chosen_by(field: str, values: dict, winner: dict) -> str:
+def _chosen_by(field: str, values: dict, searched: dict) -> str:
     """Who chose a value: the search, where it is that of the search's winner; else it was given."""
     if field == "augment":
         return "mirroring given, the rest searched"
@@ -175,7 +175,7 @@ def _chosen_by(field: str, values: dict, winner: dict) -> str:
         return "PyTorch's default"
     if field == "hidden" and "width" in values and values[field] == 2 * values["width"]:
         return "given: twice the width"
-    return "search" if field in SEARCHED and values[field] == winner.get(field) else "given"
+    return "search" if field in SEARCHED and values[field] == searched.get(field) else "given"
 
 
 def _rows_of(options: dict, of: str, given: dict) -> list[tuple]:

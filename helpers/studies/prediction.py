@@ -88,12 +88,12 @@ def _pixels(picture) -> np.ndarray:
 def _trained(key: str) -> dict:
     """The record of a network of task 4 whose weights lie beside it; CourseworkError without one."""
     shown = study.shown(STUDY)
-    found = [record for root in records.roots() for path in (root / STUDY).glob("*.json") if (record := _of(path))]
-    found = [record for record in found if key in ("", record["key"])]
-    if not found:
+    stored = [record for root in records.roots() for path in (root / STUDY).glob("*.json") if (record := _of(path))]
+    stored = [record for record in stored if key in ("", record["key"])]
+    if not stored:
         raise CourseworkError(f"predict: no trained network{f' {key}' if key else ''}; run task 4 up to its training")
-    last = [record for record in found if record["key"] == (shown or [""])[-1]]
-    return (last or sorted(found, key=lambda record: record["provenance"].get("started", "")))[-1]
+    last = [record for record in stored if record["key"] == (shown or [""])[-1]]
+    return (last or sorted(stored, key=lambda record: record["provenance"].get("started", "")))[-1]
 
 
 def _of(path: Path) -> dict | None:

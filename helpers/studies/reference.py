@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from helpers import data
-from helpers.base import check_at_least_one, check_choice
+from helpers.base import check_at_least, check_choice
 
 METHODS = ("nearest neighbour", "logistic regression")
 
@@ -25,7 +25,7 @@ class ReferenceConfig:
     def __post_init__(self):
         """Raises CourseworkError for what cannot be asked for."""
         check_choice("method", self.method, METHODS)
-        check_at_least_one(self, "train_limit test_limit threads")
+        check_at_least(1, self, "train_limit test_limit threads")
 
     def fingerprint(self) -> str:
         """The hash of the data set that this trial uses."""

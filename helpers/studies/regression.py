@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from helpers import device
-from helpers.base import CourseworkError, check_at_least_one
+from helpers.base import CourseworkError, check_at_least
 
 GAPS = ((-3.0, -1.0), (2.0, 3.0))  # no training input lies in them
 GRID = np.linspace(-5, 5, 201)  # where a fit is drawn
@@ -76,9 +76,8 @@ class RegressionConfig:
 
     def __post_init__(self):
         """Raises CourseworkError for what cannot be trained."""
-        check_at_least_one(self, "epochs batch_size threads")
-        if self.folds < 2:
-            raise CourseworkError(f"folds={self.folds} must be at least 2: one part learns, another is held out")
+        check_at_least(1, self, "epochs batch_size threads")
+        check_at_least(2, self, "folds")  # one part learns, another is held out
 
     def parts(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """The data of this trial, split into "train" (which the folds divide) and "test"."""

@@ -25,11 +25,11 @@ AT_ONCE = 4  # candidates proposed together, before any of them is known: they t
 
 
 def search(function, space: Callable, *, study: str, candidates: int, rungs: tuple[int, ...], seed: int = 0,
-           known: tuple[dict, ...] = (), budget: str | None = None) -> tuple[pd.DataFrame, optuna.Study]:  # fmt: skip
+           starts: tuple[dict, ...] = (), budget: str | None = None) -> tuple[pd.DataFrame, optuna.Study]:  # fmt: skip
     """Train `candidates` settings from `space` and return (all trainings, the Optuna study).
 
     space(trial, epochs): a config, its fields suggested by the Optuna trial (define-by-run). rungs: epochs, rising.
-    known: settings that are tried first, as Optuna's parameters; what they leave out is drawn.
+    starts: settings that are tried first, as Optuna's parameters; what they leave out is drawn.
     The frame has one line a training: candidate, epochs, the columns of `trials.run`. Raises CourseworkError for a
     config that would read the test set.
     """
@@ -38,19 +38,19 @@ def search(function, space: Callable, *, study: str, candidates: int, rungs: tup
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=rungs[0], reduction_factor=FACTOR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        asked = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
-    for settings in known:
-        asked.enqueue_trial(settings)
+        optuna_study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    for settings in starts:
+        optuna_study.enqueue_trial(settings)
     frames = []
     for first in range(0, candidates, AT_ONCE):
-        alive = [asked.ask() for _ in range(min(AT_ONCE, candidates - first))]
+        alive = [optuna_study.ask() for _ in range(min(AT_ONCE, candidates - first))]
         for epochs in rungs:
             frames.append(_train(function, space, alive, epochs, study, budget))
             values = frames[-1].set_index("candidate")[METRIC]
-            alive = _report(asked, alive, values, epochs, last=epochs == rungs[-1])
+            alive = _report(optuna_study, alive, values, epochs, last=epochs == rungs[-1])
             if not alive:
                 break
-    return pd.concat(frames, ignore_index=True), asked
+    return pd.concat(frames, ignore_index=True), optuna_study
 
 
 def _train(function, space, alive, epochs: int, study: str, budget) -> pd.DataFrame:
@@ -65,31 +65,31 @@ def _train(function, space, alive, epochs: int, study: str, budget) -> pd.DataFr
     return frame.assign(candidate=frame["row"].astype(int), epochs=epochs)
 
 
-def _report(asked, alive, values, epochs: int, last: bool) -> list:
+def _report(optuna_study, alive, values, epochs: int, last: bool) -> list:
     """Hand the accuracies to Optuna; the candidates that go on to the next rung."""
     going_on = []
     for trial in alive:
         value = values.get(trial.number)
         if value is None or pd.isna(value):
-            asked.tell(trial, state=optuna.trial.TrialState.FAIL)
+            optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
         trial.report(value, epochs)
         if last:
-            asked.tell(trial, value)
+            optuna_study.tell(trial, value)
         elif trial.should_prune():
-            asked.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            optuna_study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
             going_on.append(trial)
     return going_on
 
 
-def settings(asked: optuna.Study, best: int) -> pd.DataFrame:
+def settings(optuna_study: optuna.Study, best: int) -> pd.DataFrame:
     """What the search could choose, a line a setting: setting, values, chosen (by candidate `best`).
 
     Settings whose names differ in the last word alone, as the rates of two optimisers, stand side by side.
     """
-    spaces = {name: space for trial in asked.trials for name, space in trial.distributions.items()}
-    chosen = asked.trials[best].params
+    spaces = {name: space for trial in optuna_study.trials for name, space in trial.distributions.items()}
+    chosen = optuna_study.trials[best].params
     kinds = {name: name.rpartition(" ")[0] or name for name in spaces}
     order = sorted(spaces, key=lambda name: list(kinds.values()).index(kinds[name]))
     lines = [(_named(name), _values(spaces[name]), in_words(chosen.get(name))) for name in order]
@@ -113,7 +113,7 @@ def in_words(value) -> str:
     return "" if value is None else f"{value:.2g}" if isinstance(value, float) else WORDS.get(value, str(value))
 
 
-def save(asked: optuna.Study, config, path, *, long) -> None:
+def save(optuna_study: optuna.Study, config, path, *, long) -> None:
     """Write the chosen config with how it was found to `path` (JSON), for `ours` to take up; `long`: on long schedules.
 
     Kept are the fields that differ from their defaults, but for what a page decides: data set, limits, seed, threads.
@@ -123,18 +123,18 @@ def save(asked: optuna.Study, config, path, *, long) -> None:
         name: {field: value for field, value in values.items() if field not in PAGE_DECIDES}
         for name, values in kept.items()
     }
-    about = {"candidates": len(asked.trials), "validation_accuracy": asked.best_value}
+    about = {"candidates": len(optuna_study.trials), "validation_accuracy": optuna_study.best_value}
     write_atomically(path, to_json(fields | about, indent=1) + "\n")
 
 
-def importance(asked: optuna.Study, rung: int) -> pd.Series:
+def importance(optuna_study: optuna.Study, rung: int) -> pd.Series:
     """The share of each setting in the variance of the accuracy at `rung` epochs (fANOVA, Hutter 2014), largest first.
 
     Empty where fewer than four candidates have a value or all values are the same.
     """
-    value_at = {trial.number: trial.intermediate_values.get(rung) for trial in asked.trials}
+    value_at = {trial.number: trial.intermediate_values.get(rung) for trial in optuna_study.trials}
     measured = optuna.create_study(direction="maximize")
-    for trial in asked.trials:
+    for trial in optuna_study.trials:
         if value_at[trial.number] is not None:
             measured.add_trial(optuna.trial.create_trial(
                 params=trial.params, distributions=trial.distributions, value=value_at[trial.number]

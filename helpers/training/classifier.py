@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from helpers import data, device, networks
-from helpers.base import CourseworkError, check_at_least_one, check_choice
+from helpers.base import CourseworkError, check_at_least, check_choice
 from helpers.training import optimisers
 from helpers.training.epoch import evaluate
 from helpers.training.loop import fit
@@ -61,7 +61,7 @@ class ClassifierConfig:
             check_choice("augment", kind, data.AUGMENTATIONS)
         for name in self.watch:
             check_choice("watch", name, PARTS)
-        check_at_least_one(self, "epochs batch_size train_limit test_limit patience threads")
+        check_at_least(1, self, "epochs batch_size train_limit test_limit patience threads")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise CourseworkError(f"clip_norm={self.clip_norm} must be above 0; None leaves gradients as they are")
         if not 0 <= self.average < 1:

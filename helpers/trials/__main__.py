@@ -18,9 +18,9 @@ def main(arguments=None) -> int:
         "--checkpoints", action="store_true"
     )
     verbs.add_parser("rm", help="remove records").add_argument("--stale", action="store_true", required=True)
-    asked = parser.parse_args(arguments)
-    verb = {"ls": upkeep.ls, "verify": upkeep.verify, "adopt": upkeep.adopt, "rm": upkeep.rm_stale}.get(asked.verb)
-    return run_command(verb or (lambda: upkeep.copy_to_published(asked.checkpoints)))
+    options = parser.parse_args(arguments)
+    verb = {"ls": upkeep.ls, "verify": upkeep.verify, "adopt": upkeep.adopt, "rm": upkeep.rm_stale}.get(options.verb)
+    return run_command(verb or (lambda: upkeep.copy_to_published(options.checkpoints)))
 
 
 if __name__ == "__main__":

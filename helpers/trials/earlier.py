@@ -31,8 +31,8 @@ def earlier_runs(study: str, now: list[dict]):
 
 def _newest(study: str) -> list[dict]:
     paths = sorted((base.RECORDS / study).glob("*.json"), key=lambda path: -path.stat().st_mtime)
-    found = [record for path in paths[:READ] if (record := records.load(path))]
-    return sorted(found, key=lambda record: record["provenance"].get("started", ""), reverse=True)
+    loaded = [record for path in paths[:READ] if (record := records.load(path))]
+    return sorted(loaded, key=lambda record: record["provenance"].get("started", ""), reverse=True)
 
 
 def _name(record: dict) -> str:

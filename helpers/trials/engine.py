@@ -46,12 +46,12 @@ def settings(jobs: int | None = None) -> tuple[str, int | None]:
     Raises CourseworkError for other values.
     """
     address = os.environ.get("ENGINE") or "local"
-    asked = os.environ.get("JOBS") if jobs is None else str(jobs)
-    if asked and not re.fullmatch(r"\d{1,4}", asked):
-        raise CourseworkError(f"JOBS={asked}: give a whole number, 0 to train in the notebook itself")
+    threads = os.environ.get("JOBS") if jobs is None else str(jobs)
+    if threads and not re.fullmatch(r"\d{1,4}", threads):
+        raise CourseworkError(f"JOBS={threads}: give a whole number, 0 to train in the notebook itself")
     if not re.fullmatch(r"local|(tcp|tls)://\S+:\d+", address):
         raise CourseworkError(f"ENGINE={address}: give local, or a Dask scheduler's address tcp://host:port")
-    return address, int(asked) if asked else None
+    return address, int(threads) if threads else None
 
 
 def start(jobs: int | None = None, *modules: str):
@@ -61,12 +61,12 @@ def start(jobs: int | None = None, *modules: str):
     or inherited is as it was. Raises CourseworkError for bad settings and where no Dask scheduler answers.
     """
     global _kept
-    address, asked = settings(jobs)
+    address, threads = settings(jobs)
     if address != "local":
-        return Dask(address, asked)
-    if asked == 0:
+        return Dask(address, threads)
+    if threads == 0:
         return Here()
-    outlook = [asked or usable_cores(), dict(os.environ), list(sys.path), os.getcwd(), _source_files(modules)]
+    outlook = [threads or usable_cores(), dict(os.environ), list(sys.path), os.getcwd(), _source_files(modules)]
     engine, _kept = _kept, None
     if engine and engine.outlook != outlook:
         engine.close(abandon=True)
@@ -122,18 +122,18 @@ class Here:
     capacity = 1
 
     def __init__(self):
-        self._said = []
+        self._messages = []
 
     def submit(self, function, *arguments, name, threads=1) -> Future:
         keep_freed_memory()
         future = Future()
-        future.set_result(function(*arguments, lambda values: self._said.append((name, values))))
+        future.set_result(function(*arguments, lambda values: self._messages.append((name, values))))
         return future
 
     def messages(self) -> list:
         """(name, values) of each epoch told since the last call."""
-        said, self._said = self._said, []
-        return said
+        messages, self._messages = self._messages, []
+        return messages
 
     def close(self, abandon=False):
         pass
@@ -216,10 +216,10 @@ def _thread_variables(threads: int):
 
     Threads wait passively: two that spin stand almost still where another process wants their cores.
     """
-    wanted = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    wanted["OMP_WAIT_POLICY"] = "PASSIVE"
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+    variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    variables["OMP_WAIT_POLICY"] = "PASSIVE"
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ class Progress:
     def __init__(self, study: str, work: dict, titles: dict | None = None):
         """work: trial's name -> training examples it will process; titles: its words, where a curve is to be drawn."""
         self._study, self._work = study, work
-        self._told = dict.fromkeys(work, 0)
+        self._processed = dict.fromkeys(work, 0)
         self._done = 0
         self._start = self._last_line = time.monotonic()
         watched = is_watched()
@@ -34,19 +34,19 @@ class Progress:
         if self._bar is not None:
             self._bar.total = sum(self._work.values())
 
-    def told(self, name, values: dict):
+    def epoch_ended(self, name, values: dict):
         """A trial ended an epoch; values["examples"]: what it has processed so far."""
         if name not in self._work:  # a message of an earlier run
             return
         so_far = min(values.get("examples", 0), self._work[name])
-        self._told[name] = max(so_far, self._told[name])  # late news may follow the end
+        self._processed[name] = max(so_far, self._processed[name])  # late news may follow the end
         if self._curve:
             self._curve.add(name, values)
         self._show()
 
     def finished(self, name):
         """A trial is done, trained or found."""
-        self._told[name] = self._work[name]
+        self._processed[name] = self._work[name]
         self._done += 1
         if self._curve:
             self._curve.leave(name)
@@ -60,14 +60,14 @@ class Progress:
     def _show(self):
         if self._bar is not None:
             self._bar.set_description_str(f"{self._study} {self._done}/{len(self._work)}", refresh=False)
-            self._bar.update(sum(self._told.values()) - self._bar.n)
+            self._bar.update(sum(self._processed.values()) - self._bar.n)
         if time.monotonic() - self._last_line >= REDRAW:
             self._write_line()
 
     def _write_line(self):
         self._last_line = time.monotonic()
         if path := os.environ.get("COURSEWORK_PROGRESS"):
-            so_far, elapsed = sum(self._told.values()), self._last_line - self._start
+            so_far, elapsed = sum(self._processed.values()), self._last_line - self._start
             left = (sum(self._work.values()) - so_far) * elapsed / so_far if so_far else None
             notebook = os.environ.get("COURSEWORK_NOTEBOOK") or self._study
             line = {"notebook": notebook, "done": self._done, "total": len(self._work)}

@@ -75,8 +75,8 @@ class Runner:
         and what the probe does not save is left out.
         """
         self.machine, self.waiting = machine, deque(waiting)
-        self.running, self.locks, self.found, self.only_adopt = {}, {}, {}, only_adopt
-        self.commit, self.idle_since, self.said = commit(), 0.0, False
+        self.running, self.locks, self.results, self.only_adopt = {}, {}, {}, only_adopt
+        self.commit, self.idle_since, self.announced = commit(), 0.0, False
         titles = {trial.key: trial.words for trial in waiting}
         work = {trial.key: self._next_config(trial).work() for trial in waiting}
         self.progress = Progress(self.study, work, titles if live else None)
@@ -96,15 +96,15 @@ class Runner:
                     stack.callback(lock.release)
                 stack.callback(self.machine.close, abandon=bool(self.running))
                 self._collect()  # finished while Ctrl-C came
-        return self.found
+        return self.results
 
     def _say_what_for(self):
         """After a few seconds without a trial of its own, this run says once what it waits for."""
         self.idle_since = self.idle_since or time.monotonic()
-        if not self.said and time.monotonic() - self.idle_since >= base.PATIENCE:
+        if not self.announced and time.monotonic() - self.idle_since >= base.PATIENCE:
             count, path = len(self.waiting), _lock_path(self.waiting[0])
             print(f"waiting for {count} trials of {self.study} that another process trains ({path})", file=sys.stderr)
-            self.said = True
+            self.announced = True
 
     def _next_config(self, trial):
         return probe.probe_of(trial.config) if trial.stale else trial.config
@@ -150,7 +150,7 @@ class Runner:
     def _collect(self):
         """Keep what has finished; a trial whose worker was lost waits for its second chance."""
         for key, values in self.machine.messages():
-            self.progress.told(key, values)
+            self.progress.epoch_ended(key, values)
         for future, trial in list(self.running.items()):
             if future.done():
                 outcome = self._outcome(future, trial)
@@ -185,7 +185,7 @@ class Runner:
             return worker.failure(error)
 
     def _done(self, trial, record):
-        self.found[trial.key] = record
+        self.results[trial.key] = record
         self._unlock(trial)
         self.progress.finished(trial.key)
 

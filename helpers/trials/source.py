@@ -88,7 +88,7 @@ def imported(tree: ast.AST, package: str = "") -> set[str]:
             names |= {origin} | {f"{origin}.{alias.name}" for alias in node.names}
             nicknames |= {alias.asname or alias.name: f"{origin}.{alias.name}" for alias in node.names}
     names |= {f"{nicknames[first]}.{rest}" for first, rest in _attributes(tree) if first in nicknames}
-    return {found for name in names if (found := _module_of(name))}
+    return {module for name in names if (module := _module_of(name))}
 
 
 def _attributes(tree: ast.AST):

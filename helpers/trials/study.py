@@ -46,21 +46,21 @@ def recall(function, rows, *, study, seeds=None):
 
 def _lines(function, rows, study, seeds, runner, *, jobs=None, live=False, only_adopt=False):
     trials = _trials(function, rows, seeds)
-    found = {trial.key: runner.lookup(trial) for trial in trials}
-    missing = {trial.key: trial for trial in trials if found[trial.key] is None and (trial.stale or not only_adopt)}
+    by_key = {trial.key: runner.lookup(trial) for trial in trials}
+    missing = {trial.key: trial for trial in trials if by_key[trial.key] is None and (trial.stale or not only_adopt)}
     if missing:
         _refuse_without_guard(*engine.settings(jobs))
         machine = engine.start(jobs, function.__module__)
-        found |= runner.train(list(missing.values()), machine, live, only_adopt)
+        by_key |= runner.train(list(missing.values()), machine, live, only_adopt)
     if live and watching.is_watched():
-        trained = [key for key in missing if found.get(key) and not adoption.agreement(found[key], runner.source)]
-        _tell(study, trials, found, bool(trained))
-    return _frame(study, trials, found, runner.source, set(missing))
+        trained = [key for key in missing if by_key.get(key) and not adoption.agreement(by_key[key], runner.source)]
+        _tell(study, trials, by_key, bool(trained))
+    return _frame(study, trials, by_key, runner.source, set(missing))
 
 
-def _tell(study, trials, found, trained: bool):
+def _tell(study, trials, by_key, trained: bool):
     """What a person in JupyterLab reads after a run: that it was cached; how it compares with earlier ones."""
-    done = [(trial.words, found[trial.key]) for trial in trials if found.get(trial.key)]
+    done = [(trial.words, by_key[trial.key]) for trial in trials if by_key.get(trial.key)]
     if done and not trained:
         watching.show_cached([words for words, _ in done], [record["history"] for _, record in done])
     finished = [record for _, record in done if record["status"] != "failed"]
@@ -100,14 +100,14 @@ def run_study(function, rows, *, study, seeds=None, page, reduced: dict):
     import pandas as pd
 
     rows = _named(rows)
-    recalled = {} if page.budget == "smoke" or _fresh(None) else rows
-    known = recall(function, recalled, study=study, seeds=seeds).assign(budget="full")
-    small = {name: _reduced(rows[name], reduced) for name in rows if name not in set(known["row"])}
+    recallable = {} if page.budget == "smoke" or _fresh(None) else rows
+    recalled = recall(function, recallable, study=study, seeds=seeds).assign(budget="full")
+    small = {name: _reduced(rows[name], reduced) for name in rows if name not in set(recalled["row"])}
     seeds = seeds if seeds is None else _seeds(seeds)[:1]
     trained = run(function, small, study=study, seeds=seeds, budget=page.budget)
     shares = {name: config.work() / rows[name].work() for name, config in small.items()}
     trained = trained.assign(share=trained["row"].map(shares), budget=page.budget)
-    parts = [part for part in (known, trained) if len(part)] or [trained]
+    parts = [part for part in (recalled, trained) if len(part)] or [trained]
     place = {name: number for number, name in enumerate(rows)}
     return pd.concat(parts).sort_values("row", key=lambda row: row.map(place), kind="stable", ignore_index=True)
 
@@ -184,10 +184,10 @@ def _seeds(seeds) -> list[int]:
 
 
 def _fresh(fresh) -> bool:
-    asked = os.environ.get("FRESH") or "0"
-    if asked not in ("0", "1"):
-        raise CourseworkError(f"FRESH={asked}: give 1 to train finished trials again, else 0")
-    return asked == "1" if fresh is None else bool(fresh)
+    variable = os.environ.get("FRESH") or "0"
+    if variable not in ("0", "1"):
+        raise CourseworkError(f"FRESH={variable}: give 1 to train finished trials again, else 0")
+    return variable == "1" if fresh is None else bool(fresh)
 
 
 def _reduced(config, reduced: dict):
@@ -199,16 +199,16 @@ def _reduced(config, reduced: dict):
     return replace(config, **values)
 
 
-def _frame(study, trials, found, source, asked=frozenset()):
+def _frame(study, trials, by_key, source, missing=frozenset()):
     import pandas as pd
 
     lines = []
     for trial in trials:
-        if record := found.get(trial.key):
+        if record := by_key.get(trial.key):
             agreement = adoption.agreement(record, source)
-            origin = f"adopted, {agreement}" if agreement else "trained" if trial.key in asked else "from records"
-            known = _used.pop((study, trial.key), ("", ""))  # shown again in the same page: now the last
-            _used[study, trial.key] = known if known[1] == "trained" else (record["checksum"], origin)
+            origin = f"adopted, {agreement}" if agreement else "trained" if trial.key in missing else "from records"
+            before = _used.pop((study, trial.key), ("", ""))  # shown again in the same page: now the last
+            _used[study, trial.key] = before if before[1] == "trained" else (record["checksum"], origin)
             line = {"row": trial.row, "seed": trial.config.seed}
             line |= {name: record[name] for name in ("status", "diverged_epoch", "reason")}
             line |= {name: float("nan") if value is None else value for name, value in record["metrics"].items()}

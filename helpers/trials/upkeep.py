@@ -17,8 +17,8 @@ def everything() -> list[tuple]:
     The source is "" for a kind of trial that is not ours, whose function only its user can name.
     """
     paths = [path for root in records.roots() for path in sorted(root.glob("*/*.json"))]
-    found = [(path, record) for path in paths if (record := records.load(path))]
-    return [(path, record, _source(record)) for path, record in found]
+    intact = [(path, record) for path in paths if (record := records.load(path))]
+    return [(path, record, _source(record)) for path, record in intact]
 
 
 def _source(record: dict) -> str:
@@ -96,9 +96,9 @@ def adopt() -> str:
     for path, record, source in everything():
         if finished(record) and source not in ("", record["source"]):
             copies[record["key"]].append((path, record))
-    asked = {key: found[0][1] for key, found in copies.items()}
-    _obtain_data(asked.values())
-    able = {key: (record, *made) for key, record in asked.items() if (made := kinds.remade(record))}
+    stale = {key: places[0][1] for key, places in copies.items()}
+    _obtain_data(stale.values())
+    able = {key: (record, *made) for key, record in stale.items() if (made := kinds.remade(record))}
     counts = Counter({"cannot be asked for": len(copies) - len(able)})
     for key, measured in _measure(able):
         for path, record in copies[key]:
@@ -109,10 +109,10 @@ def adopt() -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no record is stale"
 
 
-def _obtain_data(asked) -> None:
+def _obtain_data(stale) -> None:
     """Bring the data sets that the configs of these records name into the cache, where `kinds.remade` looks."""
     for name in sources.RECIPES:
-        if any(record["config"].get("dataset") == name for record in asked):
+        if any(record["config"].get("dataset") == name for record in stale):
             sources.obtain(name)
 
 
@@ -169,9 +169,9 @@ def copy_to_published(checkpoints: bool = False) -> str:
     count = 0
     for path, record, source in everything():
         target = base.PUBLISHED / "records" / record["study"] / path.name
-        there = target.exists() and records.load(target)
+        copy = target.exists() and records.load(target)
         worthy = finished(record) and record["budget"] == "full" and not _is_stale(record, source)
-        if not worthy or (there and there["source"] == record["source"]):
+        if not worthy or (copy and copy["source"] == record["source"]):
             continue
         for suffix in (*record["files"], "json"):
             file = path.with_suffix(f".{suffix}")

@@ -165,13 +165,13 @@ def growth(dataset: str, size: int, steps=(1, 2, 4)) -> pd.DataFrame:
     width = {"width": 64, "hidden": 128, "token_hidden": 128}
     first = replace(first, options=first.options | width)
     jobs = engine.usable_cores()
-    asked = {("epochs", n): (replace(first, epochs=n), 1) for n in steps}
-    asked |= {("images", n): (replace(first, train_limit=n * size), 1) for n in steps}
+    trainings = {("epochs", n): (replace(first, epochs=n), 1) for n in steps}
+    trainings |= {("images", n): (replace(first, train_limit=n * size), 1) for n in steps}
     wider = {n: first.options | {name: n * value for name, value in width.items()} for n in steps}
-    asked |= {("width", n): (replace(first, options=wider[n]), 1) for n in steps}
-    asked |= {("trainings at once", n): (first, n) for n in range(1, jobs + 1)}
+    trainings |= {("width", n): (replace(first, options=wider[n]), 1) for n in steps}
+    trainings |= {("trainings at once", n): (first, n) for n in range(1, jobs + 1)}
     _seconds(first, jobs)  # the workers start
-    rows = [(what, n, _seconds(*about)) for (what, n), about in asked.items()]
+    rows = [(what, n, _seconds(*about)) for (what, n), about in trainings.items()]
     frame = pd.DataFrame(rows, columns=["what", "times", "seconds"])
     frame["longer"] = frame["seconds"] / frame.groupby("what")["seconds"].transform("first")
     return frame

@@ -135,10 +135,10 @@ class Memory(threading.Thread):
 
 def _memory(process) -> float:
     try:
-        told = process.memory_full_info()
+        usage = process.memory_full_info()
     except psutil.Error:  # it has just ended
         return 0.0
-    return getattr(told, "pss", told.uss) / MB
+    return getattr(usage, "pss", usage.uss) / MB
 
 
 def memory(case: Case, size: int, jobs: int) -> dict:
@@ -185,16 +185,16 @@ def precision_check(dataset: str, epochs: int = 3, seeds=5, size: int | None = N
     config = replace(CASES["report_a_64"].config, dataset=dataset, epochs=epochs, train_limit=size, **about)
     rows = {name: replace(config, precision=name) for name in ("float32", "bfloat16")}
     frame = trials.run(train_classifier, rows, study=STUDY, seeds=seeds)
-    found = {name: part["test_accuracy"].tolist() for name, part in frame.groupby("row")}
-    differences = [b - f for b, f in zip(found["bfloat16"], found["float32"])]
+    accuracies = {name: part["test_accuracy"].tolist() for name, part in frame.groupby("row")}
+    differences = [b - f for b, f in zip(accuracies["bfloat16"], accuracies["float32"])]
     mean, error = statistics.fmean(differences), statistics.stdev(differences) / len(differences) ** 0.5
     own = {f"{name}_own_total": part["examples_per_second"].median() for name, part in frame.groupby("row")}
-    return found | own | {
+    return accuracies | own | {
         "difference": mean, "standard_error": error, "epochs": epochs, "agree": abs(mean) <= max(0.003, 3 * error),
     }  # fmt: skip
 
 
 def machine() -> dict:
     """What the numbers were measured on."""
-    told = device.describe()
-    return {name: told.get(name) for name in ("processor", "gpu", "cores", "capability", "torch", "numpy", "python")}
+    facts = device.describe()
+    return {name: facts.get(name) for name in ("processor", "gpu", "cores", "capability", "torch", "numpy", "python")}

@@ -63,33 +63,33 @@ def options(values) -> Options:
                 given[name] = kind(text)
             except ValueError:
                 raise CourseworkError(f"{name.upper()}={text}: expected a number") from None
-    asked = Options(**given)
-    if asked.samples < 1 or asked.seconds <= 0 or asked.jobs < 0:
+    settings = Options(**given)
+    if settings.samples < 1 or settings.seconds <= 0 or settings.jobs < 0:
         raise CourseworkError("SAMPLES and SECONDS must be above 0, JOBS at least 0")
-    return asked
+    return settings
 
 
 def chosen(only: str) -> list[str]:
     """The cases that match `only`, patterns apart by commas or spaces. Raises CourseworkError if one matches none."""
     names = []
     for pattern in re.split(r"[,\s]+", only.strip()):
-        found = fnmatch.filter(CASES, pattern)
-        if not found:
+        matching = fnmatch.filter(CASES, pattern)
+        if not matching:
             raise CourseworkError(f"ONLY={pattern}: no such case; there are {', '.join(CASES)}")
-        names += found
+        names += matching
     return [name for name in CASES if name in names]
 
 
 def run(path: Path, values, given=()) -> dict:
     """Measure the chosen cases; `path` is written after each, so that an interrupt keeps the finished ones."""
-    known = [name.upper() for name in Options.__dataclass_fields__]
+    valid = [name.upper() for name in Options.__dataclass_fields__]
     for name in given:
-        if name not in [*known, "DEVICE", "PRECISION"]:
-            raise CourseworkError(f"unknown setting {name}; valid: {', '.join(known)}")
-    asked, started = options(values), time.time()
-    names = chosen(asked.only)
+        if name not in [*valid, "DEVICE", "PRECISION"]:
+            raise CourseworkError(f"unknown setting {name}; valid: {', '.join(valid)}")
+    settings, started = options(values), time.time()
+    names = chosen(settings.only)
     obtained = {
-        kind: sources.obtain(kind, asked.data) for kind in {CASES[name].data for name in names} | {"fashion_mnist"}
+        kind: sources.obtain(kind, settings.data) for kind in {CASES[name].data for name in names} | {"fashion_mnist"}
     }
     load = os.getloadavg()[0]
     if load > 0.5:
@@ -104,14 +104,14 @@ def run(path: Path, values, given=()) -> dict:
     for name in names:
         case = CASES[name]
         case = replace(case, config=replace(case.config, dataset=obtained[case.data].name))
-        results[name] = entry(case, sample(name, case, asked), shared)
+        results[name] = entry(case, sample(name, case, settings), shared)
         if name in PROFILED:
             results[name]["operations"] = ladder.operations(name, measure.data.load(case.config.dataset))
         _write(path, results)
     if "report_a_64" in names:
-        results["report_a_64"]["ladder"] = ladder.ladder(obtained["fashion_mnist"], asked.seconds)
-        if asked.check:
-            results["report_a_64"]["bfloat16_check"] = _check(fashion, asked)
+        results["report_a_64"]["ladder"] = ladder.ladder(obtained["fashion_mnist"], settings.seconds)
+        if settings.check:
+            results["report_a_64"]["bfloat16_check"] = _check(fashion, settings)
         _write(path, results)
     print(table({name: results[name] for name in names}))
     print(_definition())
@@ -123,13 +123,13 @@ def _definition() -> str:
     return DEFINITION.format(warm_up=classic.WARM_UP)
 
 
-def sample(name: str, case: Case, asked: Options) -> dict:
+def sample(name: str, case: Case, settings: Options) -> dict:
     """All measurements of one case; the classic loop and ours by turns, each alone on the machine."""
-    jobs = asked.jobs or engine.usable_cores()
-    size, epochs = measure.size_for(case, case.guess, asked.seconds / 2)
+    jobs = settings.jobs or engine.usable_cores()
+    size, epochs = measure.size_for(case, case.guess, settings.seconds / 2)
     alone = measure.our_rate(case, 1, size, epochs, cold=True)
-    size, epochs = measure.size_for(case, alone["rate"], asked.seconds)
-    whole = measure.size_for(case, alone["rate"], 3 * asked.seconds)[0]
+    size, epochs = measure.size_for(case, alone["rate"], settings.seconds)
+    whole = measure.size_for(case, alone["rate"], 3 * settings.seconds)[0]
     seen = {"alone": alone, "flop": measure.flop_per_example(case, measure.data.load(case.config.dataset))}
     seen["memory"] = {n: measure.memory(case, whole, n) for n in sorted({1, 2, jobs})}
     rounds = []
@@ -138,14 +138,14 @@ def sample(name: str, case: Case, asked: Options) -> dict:
         classic.Process(name, case.config.dataset, Path(folder)) as theirs,
     ):
         workers = (0,) if case.numpy else WORKERS
-        for number in range(asked.samples):
-            one = {n: theirs.rate(n, asked.seconds) for n in workers}
+        for number in range(settings.samples):
+            one = {n: theirs.rate(n, settings.seconds) for n in workers}
             one["ours"] = measure.our_rate(case, jobs, size, epochs)
-            one["peak"] = measure.peak(alone["precision"], alone["device"], min(0.6, asked.seconds / 3))
+            one["peak"] = measure.peak(alone["precision"], alone["device"], min(0.6, settings.seconds / 3))
             rounds.append(one)
-            told = ", ".join(f"{one[n]['rate']:,.0f} ({n} workers)" for n in workers)
+            rates = ", ".join(f"{one[n]['rate']:,.0f} ({n} workers)" for n in workers)
             print(
-                f"{name:20} {number + 1}/{asked.samples}: classic {told}; "
+                f"{name:20} {number + 1}/{settings.samples}: classic {rates}; "
                 f"ours {one['ours']['rate']:,.0f} ({jobs} trials)",
                 flush=True,
             )
@@ -193,9 +193,9 @@ def live(name: str, dataset: str, seconds: float) -> dict:
     case = replace(case, config=replace(case.config, dataset=dataset))
     with tempfile.TemporaryDirectory() as folder, measure.threads(classic.THREADS):
         plain = classic.Classic(case, measure.data.load(dataset), Path(folder)).rate(0, seconds)["rate"]
-    found = measure.our_rate(case, jobs, *measure.size_for(case, case.guess, seconds))
-    told = {"title": case.title, "precision": found["precision"], "trials": jobs, "start_up": found["start_up"]}
-    return told | {"ours": found["rate"], "classic": plain, "ratio": found["rate"] / plain}
+    measured = measure.our_rate(case, jobs, *measure.size_for(case, case.guess, seconds))
+    about = {"title": case.title, "precision": measured["precision"], "trials": jobs, "start_up": measured["start_up"]}
+    return about | {"ours": measured["rate"], "classic": plain, "ratio": measured["rate"] / plain}
 
 
 def finished() -> tuple[Path | None, dict]:
@@ -236,8 +236,8 @@ def table(results: dict) -> str:
     """The results as lines of text."""
     lines = [["case", *COLUMNS]]
     for name, result in results.items():
-        known = {"classic_4": math.nan} | result  # E's NumPy loop has no loader
-        lines.append([name, *(form.format(**known).replace("nan", "–") for form in COLUMNS.values())])
+        values = {"classic_4": math.nan} | result  # E's NumPy loop has no loader
+        lines.append([name, *(form.format(**values).replace("nan", "–") for form in COLUMNS.values())])
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = [
         " ".join(f"{cell:>{width}}" if i else f"{cell:{width}}" for i, (cell, width) in enumerate(zip(line, widths)))
@@ -246,13 +246,13 @@ def table(results: dict) -> str:
     return "\n".join(["", *text, ""])
 
 
-def _check(dataset: str, asked: Options) -> dict:
-    short = {} if asked.seconds >= 1 else {"epochs": 1, "size": 512, "test_limit": 500}
-    found = measure.precision_check(dataset, **short)
-    verdict = "agree" if found["agree"] else "DIFFER"
-    told = "{difference:+.4f}, standard error {standard_error:.4f}, 5 seeds".format(**found)
-    print(f"bfloat16 less float32, test accuracy of A's network: {told}: they {verdict}.")
-    return found
+def _check(dataset: str, settings: Options) -> dict:
+    short = {} if settings.seconds >= 1 else {"epochs": 1, "size": 512, "test_limit": 500}
+    compared = measure.precision_check(dataset, **short)
+    verdict = "agree" if compared["agree"] else "DIFFER"
+    difference = "{difference:+.4f}, standard error {standard_error:.4f}, 5 seeds".format(**compared)
+    print(f"bfloat16 less float32, test accuracy of A's network: {difference}: they {verdict}.")
+    return compared
 
 
 def _earlier(path: Path, machine: dict) -> dict:

@@ -172,8 +172,8 @@ def test_the_classic_loop_and_ours_learn_the_same(name, tmp_path, request):
     images = classic.torchvision_dataset(dataset, tmp_path, config.normalise)
     loader = torch.utils.data.DataLoader(torch.utils.data.Subset(images, order.tolist()), batch_size=32)
     seen = classic.train_epoch(theirs, loader, nn.CrossEntropyLoss(), classic.optimiser(theirs, config))
-    told = history.columns["train_loss"][0], history.columns["train_accuracy"][0]
-    assert seen == pytest.approx(told, 1e-4)
+    recorded = history.columns["train_loss"][0], history.columns["train_accuracy"][0]
+    assert seen == pytest.approx(recorded, 1e-4)
     for a, b in zip(ours.parameters(), theirs.parameters()):
         if a.dim() > 1:  # Adam's first steps are the gradient's sign, which is rounding for a bias before batch norm
             assert (a - b).abs().mean() < 1e-5
@@ -302,8 +302,8 @@ def test_the_shares_of_a_step_add_up_and_name_the_products(grey):
 def test_growth_counts_from_the_first_of_each(monkeypatch):
     monkeypatch.setattr(ladder, "_seconds", lambda config, count: 2.0 * config.epochs * config.train_limit * count)
     monkeypatch.setattr(ladder.engine, "usable_cores", lambda: 2)
-    found = ladder.growth("fashion_mnist", 10, (1, 3))
-    by = {(row.what, row.times): row.longer for row in found.itertuples()}
+    frame = ladder.growth("fashion_mnist", 10, (1, 3))
+    by = {(row.what, row.times): row.longer for row in frame.itertuples()}
     assert by["epochs", 3] == by["images", 3] == 3 and by["width", 3] == 1 and by["trainings at once", 2] == 2
 
 
@@ -324,15 +324,15 @@ def measured(name: str) -> dict:
 
 @pytest.mark.parametrize("name", ["report_a_64", "report_e_numpy_128"])
 def test_an_entry_holds_medians_and_the_faster_classic_loop(name):
-    found = runner.entry(CASES[name], measured(name), {"cached_trial_ms": 1.0, "dispatch_ms": 20.0})
+    entry = runner.entry(CASES[name], measured(name), {"cached_trial_ms": 1.0, "dispatch_ms": 20.0})
     faster = 102.0 if CASES[name].numpy else 142.0
-    assert found["ours"] == 3000 and found["classic"] == faster and found["ratio"] == 3000 / faster
-    assert found["classic_workers"] == (0 if CASES[name].numpy else 4) and found["one_core"] == 1500
-    assert found["share_of_peak"] == 100 * 3000 / 3e6
-    assert found["memory"]["total"] == 1000 and found["memory"]["second_worker"] == 250
-    assert found["start_up"] == 3 and found["cached_trial_ms"] == 1 and len(found["samples"]["ours"]) == 5
-    assert ("classic_lists" in found) == CASES[name].numpy
-    json.loads(base.to_json(found))
+    assert entry["ours"] == 3000 and entry["classic"] == faster and entry["ratio"] == 3000 / faster
+    assert entry["classic_workers"] == (0 if CASES[name].numpy else 4) and entry["one_core"] == 1500
+    assert entry["share_of_peak"] == 100 * 3000 / 3e6
+    assert entry["memory"]["total"] == 1000 and entry["memory"]["second_worker"] == 250
+    assert entry["start_up"] == 3 and entry["cached_trial_ms"] == 1 and len(entry["samples"]["ours"]) == 5
+    assert ("classic_lists" in entry) == CASES[name].numpy
+    json.loads(base.to_json(entry))
 
 
 def test_the_table_names_every_case_and_the_targets_know_what_was_met():
@@ -358,9 +358,9 @@ def test_results_of_other_machines_do_not_stay(tmp_path):
 
 
 def test_options_are_read_and_refused():
-    asked = runner.options({"ONLY": "report_a*", "SAMPLES": "2", "CHECK": "0", "SECONDS": "0.5"})
-    assert (asked.samples, asked.check, asked.seconds) == (2, False, 0.5)
-    assert runner.chosen(asked.only) == ["report_a_64", "report_a_256"]
+    options = runner.options({"ONLY": "report_a*", "SAMPLES": "2", "CHECK": "0", "SECONDS": "0.5"})
+    assert (options.samples, options.check, options.seconds) == (2, False, 0.5)
+    assert runner.chosen(options.only) == ["report_a_64", "report_a_256"]
     assert runner.chosen("report_e*, report_b_128") == ["report_b_128", "report_e_cifar_128", "report_e_numpy_128"]
     for refused in ({"SAMPLES": "many"}, {"SAMPLES": "0"}, {"SECONDS": "-1"}):
         with pytest.raises(CourseworkError, match=next(iter(refused))):

@@ -14,20 +14,20 @@ def basis(rng, rows=20, seeds=10, deviation=0.003, metric=METRIC):
     return pool.Basis({metric: [pool.Row(list(row)) for row in values]})
 
 
-def lines(found):
-    return {(row["metric"], row["n"]): row for row in calibration.rows(found)}
+def lines(pooled):
+    return {(row["metric"], row["n"]): row for row in calibration.rows(pooled)}
 
 
 def test_a_judge_on_alike_rows_errs_in_one_of_twenty():
-    found = lines(basis(np.random.default_rng(0)))
+    table = lines(basis(np.random.default_rng(0)))
     for n in calibration.SIZES:
-        row = found["test_accuracy", n]
+        row = table["test_accuracy", n]
         assert row["seeds"] == 200 and row["numbers"] == calibration.SOUND
         assert row["low"] <= row["refuted"] <= row["high"] and row["low"] <= 0.05
         assert row["power"] > 0.9
     for n in (1, 2, 3, 5):
-        assert found["test_accuracy", n]["orders"] == calibration.SOUND
-    assert found["test_accuracy", 9]["sets"] == 0  # nine against nine need eighteen
+        assert table["test_accuracy", n]["orders"] == calibration.SOUND
+    assert table["test_accuracy", 9]["sets"] == 0  # nine against nine need eighteen
 
 
 def test_a_judge_whose_deviation_is_wrong_fails():
@@ -42,15 +42,15 @@ def test_a_judge_whose_deviation_is_wrong_fails():
 
 def test_what_was_not_tried_or_fails_gives_no_verdict():
     rng = np.random.default_rng(2)
-    known = basis(rng)
-    assert calibration.doubt(known, "number", "study_a.a1.test_accuracy", 3) == ""
-    assert calibration.doubt(known, "order", "study_a.a1.test_accuracy", 12) == ""  # as at the largest n tried
-    assert calibration.NOT_TRIED in calibration.doubt(known, "number", "study_a.a1.train_loss", 3)
+    pooled = basis(rng)
+    assert calibration.doubt(pooled, "number", "study_a.a1.test_accuracy", 3) == ""
+    assert calibration.doubt(pooled, "order", "study_a.a1.test_accuracy", 12) == ""  # as at the largest n tried
+    assert calibration.NOT_TRIED in calibration.doubt(pooled, "number", "study_a.a1.train_loss", 3)
     single = basis(rng, rows=1, seeds=3)
     assert calibration.NOT_TRIED in calibration.doubt(single, "number", "study_a.a1.test_accuracy", 2)
     key = "study_a.a1.test_accuracy"
     seeds = {key: result(0.858, 0.860, 0.862)}
-    assert line(claim(value="0.900"), seeds, known)["verdict"] == "not reproduced"
+    assert line(claim(value="0.900"), seeds, pooled)["verdict"] == "not reproduced"
     untried = line(claim(value="0.900"), seeds, single)
     assert untried["verdict"] == "inconclusive" and "left-out seeds" in untried["reason"]
     assert untried["half_width"] > 0  # the numbers are shown all the same

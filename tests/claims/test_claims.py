@@ -63,9 +63,9 @@ def test_numbers_lie_where_the_texts_have_them():
     listed = files.numbers()
     for report, path in zip("ABCDE", texts):
         text = path.read_text(encoding="utf-8")
-        found = [(m.start(), text.count("\n", 0, m.start()) + 1, m[0]) for m in files.NUMBER.finditer(text)]
-        mine = listed[listed["report"] == report]
-        assert list(zip(mine["offset"], mine["line"], mine["printed"])) == found, path.name
+        numbers = [(m.start(), text.count("\n", 0, m.start()) + 1, m[0]) for m in files.NUMBER.finditer(text)]
+        rows = listed[listed["report"] == report]
+        assert list(zip(rows["offset"], rows["line"], rows["printed"])) == numbers, path.name
 
 
 def test_what_cannot_fail_or_is_in_no_text_is_gone():
@@ -103,16 +103,16 @@ def test_the_shapes_of_report_b_are_bound_to_its_modules():
 def test_what_arithmetic_says_of_the_committed_reports():
     entries = claims.load_claims()
     printed = readings.printed_values(entries)
-    said = {e.id: values.consistent(e.check, printed)[0] for e in entries if e.kind == "arithmetic"}
-    wrong = {name for name, holds in said.items() if not holds}
+    consistent = {e.id: values.consistent(e.check, printed)[0] for e in entries if e.kind == "arithmetic"}
+    wrong = {name for name, holds in consistent.items() if not holds}
     speeds = {f"A{row}.speed_from_time" for row in (1, 2, 3, 4)}
     assert speeds | {"B.final_twice", "A.best_of_table", "C.same_row_blocks", "D.test_twice", "S-D1", "S-D6"} <= wrong
     right = {"D.fits_of_grid", "C1.loss_bound", "B.rounding", "D.validation_share", "A1.wall_holds_training"}
-    assert right <= {*said} - wrong
+    assert right <= {*consistent} - wrong
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [
         ("{id: M1, report: M, kind: number, statement: s, value: 0.86, evidence: s.a}", "in quotes, not 0.86"),
         ("{id: M1, report: M, kind: number, statement: s, value: 'x', evidence: s.a}", "in quotes, not 'x'"),
@@ -129,11 +129,11 @@ def test_what_arithmetic_says_of_the_committed_reports():
         ("{id: A1.best, report: M, kind: statement, statement: s, evidence: s.a}", "twice"),
     ],
 )
-def test_bad_entries_are_named_in_one_line(tmp_path, monkeypatch, entry, said):
+def test_bad_entries_are_named_in_one_line(tmp_path, monkeypatch, entry, message):
     (tmp_path / "claims.yaml").write_bytes((CHECKOUT / "notebooks" / "claims.yaml").read_bytes())
     (tmp_path / "claims_mine.yaml").write_text(f"claims:\n- {entry}\n")
     monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
-    with pytest.raises(CourseworkError, match=said) as caught:
+    with pytest.raises(CourseworkError, match=message) as caught:
         claims.load_claims()
     assert "M1" in str(caught.value) or "A1.best" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -188,5 +188,5 @@ def test_the_page_that_answers_a_claim():
     homes = {entry.id: entry.home() for entry in claims.load_claims()}
     assert homes["A1.best"] == homes["A1.loss_bound"] == homes["S-A16"] == "study_a"
     assert (homes["S-E29"], homes["S-E4"], homes["E.cnn_accuracy"]) == ("study_f", "study_e", "summary")
-    mine = claim(evidence="study_mine.rate.test_accuracy", report="mine", value="0.86")
-    assert mine.home() == "study_mine"
+    own_claim = claim(evidence="study_mine.rate.test_accuracy", report="mine", value="0.86")
+    assert own_claim.home() == "study_mine"

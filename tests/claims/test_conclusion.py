@@ -25,8 +25,8 @@ def study_c(monkeypatch):
 
 
 def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
-    found, sure, picture, caption = shown(conclusion.conclude, study_c, "C", "And a sentence.")
-    assert found["text/markdown"] == "**Found.** And a sentence."
+    findings, sure, picture, caption = shown(conclusion.conclude, study_c, "C", "And a sentence.")
+    assert findings["text/markdown"] == "**Found.** And a sentence."
     frame = ledger.page_ledger("C", study_c.published)
     tested = frame[frame["n"] > 0]
     whole = (tested["share"] == 1).sum()
@@ -37,8 +37,8 @@ def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
 
 
 def test_several_findings_are_a_list(study_c, shown):
-    found = shown(conclusion.conclude, study_c, "C", "One block: {blocks1.test_accuracy:.3f}.", "And a sentence.")[0]
-    assert found["text/markdown"] == "**Found.**\n\n- One block: 0.872.\n- And a sentence."
+    findings = shown(conclusion.conclude, study_c, "C", "One block: {blocks1.test_accuracy:.3f}.", "And a sentence.")[0]
+    assert findings["text/markdown"] == "**Found.**\n\n- One block: 0.872.\n- And a sentence."
     for sentence, spread in (("One block: {blocks1.test_accuracy}.", True), ("And a sentence.", False)):
         sure = shown(conclusion.conclude, study_c, "C", sentence)[1]["text/markdown"]
         assert ("± is the standard deviation" in sure) is spread
@@ -52,8 +52,8 @@ def test_too_few_trainings_have_no_spread(study_c, shown):
 
 
 def test_the_counts_in_the_opening_add_up(study_c, shown):
-    said = shown(conclusion.conclude, study_c, "C")[1]["text/markdown"]
-    total, parts = re.search(r"Verdicts on (\d+) claims: (.*?)\.(?: |$)", said).groups()
+    certainty = shown(conclusion.conclude, study_c, "C")[1]["text/markdown"]
+    total, parts = re.search(r"Verdicts on (\d+) claims: (.*?)\.(?: |$)", certainty).groups()
     frame = ledger.page_ledger("C", study_c.published)
     assert int(total) == sum(map(int, re.findall(r"\d+", parts))) == len(frame)
     for name, count in frame["verdict"].value_counts().items():

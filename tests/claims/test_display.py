@@ -57,8 +57,8 @@ def test_value_runs_and_resolution_stand_in_every_row(results, shown):
 def test_a_quote_is_published_again_as_it_was(results, shown):
     here = page.Page("summary", {"budget": "smoke"}, {})
     results["study_a.x"] |= {"share": 0.5, "records": ["abc"]}
-    said = shown(display.quote, here, results, "Ours: {study_a.x:.3f} (n = {study_a.x.n}).")
-    assert said[0]["text/markdown"] == "Ours: 0.860† (n = 3). (†: shortened to 50 % of the training)"
+    outputs = shown(display.quote, here, results, "Ours: {study_a.x:.3f} (n = {study_a.x.n}).")
+    assert outputs[0]["text/markdown"] == "Ours: 0.860† (n = 3). (†: shortened to 50 % of the training)"
     again = here.published["study_a.x"]
     assert (again["share"], again["budget"], again["records"]) == (0.5, "full", ["abc"])
 
@@ -67,11 +67,11 @@ def test_a_quote_that_wants_whole_trainings_says_where_they_are_shortened(result
     here = page.Page("summary", {"budget": "smoke"}, {})
     assert shown(display.quote, here, results, "{study_a.x:.3f}.", True)[0]["text/markdown"] == "0.860."
     results["study_a.x"] |= {"share": 0.5}
-    said = shown(display.quote, here, results, "{study_a.x:.3f}.", True)
-    assert said[0]["text/markdown"].startswith("*Not answered yet")
+    outputs = shown(display.quote, here, results, "{study_a.x:.3f}.", True)
+    assert outputs[0]["text/markdown"].startswith("*Not answered yet")
 
 
 def test_a_quote_of_what_was_not_run_says_so(results, shown):
     here = page.Page("summary", {"budget": "smoke"}, {})
-    said = shown(display.quote, here, results, "{study_a.x} and {study_b.y.std} and {study_c.z%}")
-    assert said[0]["text/markdown"] == "*Not run: study B, study C.*" and not here.published
+    outputs = shown(display.quote, here, results, "{study_a.x} and {study_b.y.std} and {study_c.z%}")
+    assert outputs[0]["text/markdown"] == "*Not run: study B, study C.*" and not here.published

@@ -47,8 +47,8 @@ def labels(home):
 
 def test_predictions_count_where_the_value_is_the_records_own(labels):
     accuracy = write_trial("a" * 20, slice(0, 1300), labels)
-    found = evidence.sample(LEFT, {LEFT: result(accuracy, records=["a" * 20])}, FREE)
-    assert found.marks.shape == (1, 10_000) and found.marks.mean() == accuracy and found.images == 10_000
+    sample = evidence.sample(LEFT, {LEFT: result(accuracy, records=["a" * 20])}, FREE)
+    assert sample.marks.shape == (1, 10_000) and sample.marks.mean() == accuracy and sample.images == 10_000
     earlier = evidence.sample(LEFT, {LEFT: result(accuracy - 0.01, records=["a" * 20])}, FREE)
     assert earlier.marks is None  # the accuracy of another epoch
     key = "study_a.a1.train_accuracy"
@@ -60,10 +60,10 @@ def test_three_runs_each_are_compared_image_by_image(labels):
     good = [write_trial(f"{n}" * 20, slice(n, 1300 + n), labels) for n in range(3)]
     poor = [write_trial(f"{n + 3}" * 20, slice(100 + n, 1460 + n), labels) for n in range(3)]
     keys = [[f"{n}" * 20 for n in part] for part in (range(3), range(3, 6))]
-    known = {LEFT: result(*good, records=keys[0]), RIGHT: result(*poor, records=keys[1])}
-    found = line(claim("order", f"{LEFT} > {RIGHT}"), known)
-    assert found["verdict"] == "reproduced" and "image by image" in found["reason"]
-    blind = line(claim("order", f"{LEFT} > {RIGHT}"), {k: v | {"records": []} for k, v in known.items()})
+    results = {LEFT: result(*good, records=keys[0]), RIGHT: result(*poor, records=keys[1])}
+    row = line(claim("order", f"{LEFT} > {RIGHT}"), results)
+    assert row["verdict"] == "reproduced" and "image by image" in row["reason"]
+    blind = line(claim("order", f"{LEFT} > {RIGHT}"), {k: v | {"records": []} for k, v in results.items()})
     assert blind["verdict"] == "inconclusive"  # without the pairing 0.006 is within the test set's error
 
 
@@ -104,6 +104,6 @@ def test_the_larger_budget_answers(home):
         bundle = {"notebook": "study_a_sgd_sweep", "data": {"standin": False}}
         bundle["results"] = {"a1.test_accuracy": result(value, share=share)}
         (home / "reports" / folder / "study_a_sgd_sweep.json").write_text(json.dumps(bundle))
-    known = claims.load_results("standard")
-    assert known["study_a.a1.test_accuracy"]["value"] == 0.86
-    assert known["study_a.a1.test_accuracy"]["page"] == "reports/published/study_a_sgd_sweep.html"
+    results = claims.load_results("standard")
+    assert results["study_a.a1.test_accuracy"]["value"] == 0.86
+    assert results["study_a.a1.test_accuracy"]["page"] == "reports/published/study_a_sgd_sweep.html"

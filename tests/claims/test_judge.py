@@ -13,8 +13,8 @@ PRIOR = spread.Prior(variance=0.002**2, freedom=10.0, pooled=40.0)
 
 def number(printed, *values, **about):
     """The verdict of a printed accuracy against values of ours."""
-    wanted = {name: about.pop(name) for name in ("best", "classes") if name in about}
-    return verdict(claim(value=printed, **wanted), {A1: result(*values, **about)})
+    fields = {name: about.pop(name) for name in ("best", "classes") if name in about}
+    return verdict(claim(value=printed, **fields), {A1: result(*values, **about)})
 
 
 def test_number_reproduced_refuted_exceeded_and_open():
@@ -43,8 +43,8 @@ def test_shortened_trainings_decide_nothing(share, kind, evidence, value):
     results = {key: short | {"share": share} for key in evidence.split(" > ")}
     if kind == "order":
         results["study_a.a4.test_accuracy"] = result(*[0.1] * 6)  # in full
-    found = line(claim(kind, evidence, value=value), results)
-    assert found["verdict"] == "inconclusive" and "trained to" in found["reason"] and found["share"] == share
+    row = line(claim(kind, evidence, value=value), results)
+    assert row["verdict"] == "inconclusive" and "trained to" in row["reason"] and row["share"] == share
 
 
 @pytest.mark.parametrize("kind", ["statement", "diverges"])
@@ -62,10 +62,10 @@ def test_too_few_seeds_without_a_prior_decide_nothing(values):
 
 
 def test_every_number_carries_its_resolution_and_p():
-    found = line(claim(value="0.870"), {A1: result(0.858, 0.860, 0.862)})
+    row = line(claim(value="0.870"), {A1: result(0.858, 0.860, 0.862)})
     t = math.sqrt(3 / 4) * (0.0095) / 0.002
-    assert found["resolution"] > found["half_width"] > 0
-    assert found["p"] == pytest.approx(2 * judge.stats.t.sf(t, 2))
+    assert row["resolution"] > row["half_width"] > 0
+    assert row["p"] == pytest.approx(2 * judge.stats.t.sf(t, 2))
 
 
 def test_the_evaluation_sets_own_size_counts():
@@ -139,8 +139,8 @@ def test_a_printed_nan_is_no_accuracy_at_chance():
     key = "study_a.a2.diverged"
 
     def ended(statuses, ends):
-        found = {key: result(*[float(s == "diverged") for s in statuses], statuses=statuses)}
-        return found | {"study_a.a2.test_accuracy": result(*ends)}
+        results = {key: result(*[float(s == "diverged") for s in statuses], statuses=statuses)}
+        return results | {"study_a.a2.test_accuracy": result(*ends)}
 
     printed_nan, lost = claim("diverges", key, value="nan"), claim("diverges", key, value="0.100")
     at_chance = ended(["ok"] * 5, [0.1] * 5)
@@ -156,8 +156,8 @@ def test_a_printed_nan_is_no_accuracy_at_chance():
 
 def test_chance_after_little_training_is_no_divergence():
     key = "study_a.a2.diverged"
-    found = {key: result(0.0, statuses=["ok"], share=0.01), "study_a.a2.test_accuracy": result(0.1, share=0.01)}
-    assert verdict(claim("diverges", key, value="0.100"), found) == "inconclusive"
+    results = {key: result(0.0, statuses=["ok"], share=0.01), "study_a.a2.test_accuracy": result(0.1, share=0.01)}
+    assert verdict(claim("diverges", key, value="0.100"), results) == "inconclusive"
 
 
 def test_a_flag_does_not_stand_beside_a_printed_accuracy():
@@ -175,8 +175,8 @@ def test_27_of_27_fits_that_end_at_nan_are_reproduced():
 @pytest.mark.parametrize(("values", "expected"), [([27.0], "reproduced"), ([26.0], "not reproduced")])
 def test_a_count_is_exact(values, expected):
     key = "study_d.grid_printed.fits"
-    found = line(claim("count", key, value="27"), {key: result(*values, seeds=None)})
-    assert found["verdict"] == expected and found["half_width"] is None
+    row = line(claim("count", key, value="27"), {key: result(*values, seeds=None)})
+    assert row["verdict"] == expected and row["half_width"] is None
 
 
 def test_a_count_over_seeds_is_a_finding():
@@ -196,16 +196,16 @@ def test_the_highest_accuracy_of_a_seed_that_later_diverged_counts():
 
 def test_our_value_is_that_of_the_seeds_that_the_verdict_rests_on():
     key, statuses = "study_e.arch8.test_accuracy", ["diverged", "ok", "ok", "ok"]
-    found = line(claim(evidence=key, value="85 %"), {key: result(0.1, 0.861, 0.862, 0.863, statuses=statuses)})
-    assert found["value"] == pytest.approx(0.862) and (found["lost"], found["n"]) == (1, 4)
-    words = ledger.with_interval(found)
+    row = line(claim(evidence=key, value="85 %"), {key: result(0.1, 0.861, 0.862, 0.863, statuses=statuses)})
+    assert row["value"] == pytest.approx(0.862) and (row["lost"], row["n"]) == (1, 4)
+    words = ledger.with_interval(row)
     assert words.startswith("86.20 % [") and words.endswith("], without 1 of 4 that did not train")
 
 
 def test_facts_of_the_code_need_no_second_seed():
     key = "study_e.published.cross_entropy_delta"
-    found = line(claim("statement", key), {key: result(0, seeds=None)})
-    assert (found["verdict"], found["measured"]) == ("not reproduced", "no, by its code")
+    row = line(claim("statement", key), {key: result(0, seeds=None)})
+    assert (row["verdict"], row["measured"]) == ("not reproduced", "no, by its code")
     assert verdict(claim("statement", key), {key: result(0)}) == "inconclusive"  # a training, once
 
 
@@ -235,9 +235,9 @@ def test_a_gain_is_no_accuracy_at_chance():
 
 def test_times_give_a_ratio_and_no_verdict():
     key = "study_a.a1.seconds"
-    found = line(claim("time", key, value="719.6"), {key: result(359.8)})
-    assert found["verdict"] == "not comparable" and "0.5" in found["reason"]
-    assert line(claim("time", key, value="719.6"), {key: result(3.598, share=0.01)})["reason"] == found["reason"]
+    row = line(claim("time", key, value="719.6"), {key: result(359.8)})
+    assert row["verdict"] == "not comparable" and "0.5" in row["reason"]
+    assert line(claim("time", key, value="719.6"), {key: result(3.598, share=0.01)})["reason"] == row["reason"]
 
 
 def test_standin_data_are_not_compared():

@@ -77,19 +77,19 @@ def test_refutations_survive_as_benjamini_and_hochberg_have_it():
     kept = ledger.surviving(frame)
     assert kept.tolist() == [True, False, False, False, True, False]  # 0.03 * 4 / 2 is above 0.05; the fifth is a fact
     assert stats.false_discovery_control([0.001, 0.03, 0.5, 0.9])[1] > 0.05
-    found = ledger.count(frame.assign(survives=kept))
-    assert (found["tested"], found["expected_false"], found["surviving"]) == (4, pytest.approx(0.2), 2)
+    counts = ledger.count(frame.assign(survives=kept))
+    assert (counts["tested"], counts["expected_false"], counts["surviving"]) == (4, pytest.approx(0.2), 2)
 
 
 def test_what_is_inconclusive_says_why_and_what_would_settle_it():
-    told = [
+    rows = [
         (0.1, None, "trained to 10 %"),
         (1, None, "1 run:"),
         (1, 0.01, "difference 0.001"),
         (1, 0.01, "the judge errs"),
         (1, None, f"{orders.NOT_MEASURED}: x"),
     ]
-    frame = pd.DataFrame(told, columns=["share", "half_width", "reason"]).assign(verdict="inconclusive")
+    frame = pd.DataFrame(rows, columns=["share", "half_width", "reason"]).assign(verdict="inconclusive")
     assert ledger.why(frame).tolist() == ["shortened", "few", "wide", "few", "unmeasured"]
     table = ledger.reasons(frame)
     assert table["claims"].sum() == len(frame) and table["claims"].iloc[0] == 2 and table.index[0] == "few"
@@ -126,15 +126,15 @@ def test_a_judge_that_sees_little_is_called_blind():
 
 def test_the_summary_opens_with_every_count_and_the_reasons(everywhere, shown):
     frame, here = everywhere[0], page.Page("summary", {"budget": "full"}, {})
-    [said] = shown(conclusion.tell_all, here, frame)
-    found, text = ledger.count(frame), said["text/markdown"]
-    assert text.startswith(f"**Found.** Verdicts on {found['claims']} claims: {found['reproduced']} reproduced")
-    for name, total in found.items():
+    [opening] = shown(conclusion.tell_all, here, frame)
+    counts, text = ledger.count(frame), opening["text/markdown"]
+    assert text.startswith(f"**Found.** Verdicts on {counts['claims']} claims: {counts['reproduced']} reproduced")
+    for name, total in counts.items():
         assert name == "not_run" or here.published[f"claims.{name}"]["value"] == total
     assert here.published["claims.shortened"]["share"] == frame["share"].min()
     assert (
         sum(result["value"] for key, result in here.published.items() if key.startswith("inconclusive."))
-        == (found["inconclusive"])
+        == (counts["inconclusive"])
     )
 
 
@@ -157,8 +157,8 @@ def everywhere(monkeypatch):
     results = answer_all(entries)
     own = {}
     for study, report in STUDIES.items():
-        mine = {key.partition(".")[2]: value for key, value in results.items() if key.startswith(f"{study}.")}
-        own[study] = (report, mine, ledger.page_ledger(report, mine))
+        published = {key.partition(".")[2]: value for key, value in results.items() if key.startswith(f"{study}.")}
+        own[study] = (report, published, ledger.page_ledger(report, published))
     return ledger.judged(entries, results), own
 
 
@@ -166,35 +166,35 @@ def test_pages_and_summary_count_alike(everywhere):
     summary, own = everywhere
     homes = ledger.counts(summary, "home")
     for study, (_, _, frame) in own.items():
-        mine, there = ledger.count(frame), summary[summary["home"] == study]
+        counts, rows = ledger.count(frame), summary[summary["home"] == study]
         assert len(frame) == homes.loc[study, "claims"] > 20
         for name in ledger.VERDICTS:
-            assert mine[name.replace(" ", "_")] == (homes.loc[study, name] if name in homes else 0), (study, name)
-        assert mine["shortened"] == (there["share"] < 1).sum()
-        told = dict(zip(frame["claim"], frame["verdict"]))
-        assert told == dict(zip(there["claim"], there["verdict"]))
+            assert counts[name.replace(" ", "_")] == (homes.loc[study, name] if name in homes else 0), (study, name)
+        assert counts["shortened"] == (rows["share"] < 1).sum()
+        verdicts = dict(zip(frame["claim"], frame["verdict"]))
+        assert verdicts == dict(zip(rows["claim"], rows["verdict"]))
     elsewhere = len(summary) - sum(len(frame) for _, _, frame in own.values())
     assert elsewhere == (summary["home"] == "summary").sum() >= 1
     assert ledger.counts(summary).loc["all", "claims"] == ledger.count(summary)["claims"] == len(claims.load_claims())
 
 
 def test_the_page_says_and_publishes_these_counts(everywhere, shown):
-    report, mine, frame = everywhere[1]["study_a"]
+    report, published, frame = everywhere[1]["study_a"]
     here = page.Page("study_a_sgd_sweep", {"budget": "full"}, {})
-    here.published |= mine
-    found, sure = (said["text/markdown"] for said in shown(conclusion.conclude, here, report, "More.")[:2])
+    here.published |= published
+    findings, sure = (output["text/markdown"] for output in shown(conclusion.conclude, here, report, "More.")[:2])
     count = ledger.count(frame)
     for name in ("claims", "reproduced", "not_reproduced", "inconclusive", "inconsistent", "expected_false"):
         assert here.published[f"verdicts.{name}"]["value"] == count[name]
     assert f"Verdicts on {count['claims']} claims: {count['reproduced']} reproduced" in sure
-    assert found == "**Found.** More."
+    assert findings == "**Found.** More."
 
 
 def test_the_index_shows_the_summarys_counts_in_the_ledgers_order(everywhere):
-    found = ledger.count(everywhere[0])
-    published = {f"claims.{name}": {"value": value} for name, value in found.items() if name != "not_run" or value}
+    counts = ledger.count(everywhere[0])
+    published = {f"claims.{name}": {"value": value} for name, value in counts.items() if name != "not_run" or value}
     shown = dict(index._ledger({"results": published}))
-    assert shown == {name: str(found[name.replace(" ", "_")]) for name in ledger.VERDICTS[:-1]}
+    assert shown == {name: str(counts[name.replace(" ", "_")]) for name in ledger.VERDICTS[:-1]}
     assert list(shown) == list(ledger.VERDICTS[:-1])
 
 
@@ -204,11 +204,11 @@ def test_the_headline_of_the_summary_names_counts_that_there_are(everywhere):
 
 
 def test_the_banner_of_the_summary_counts_the_same_shortened_claims(everywhere):
-    found = ledger.count(everywhere[0])
-    results = {f"claims.{name}": result(value, seeds=None) for name, value in found.items()}
+    counts = ledger.count(everywhere[0])
+    results = {f"claims.{name}": result(value, seeds=None) for name, value in counts.items()}
     results["study_a.a1.test_accuracy"] = result(0.8, share=0.1)
     [line] = facts.banners({"status": "complete", "budget": "standard", "data": []}, {"results": results})
-    assert f"{found['shortened']} of {found['claims']} claims rest on shortened trainings" in line
+    assert f"{counts['shortened']} of {counts['claims']} claims rest on shortened trainings" in line
 
 
 def test_no_count_of_verdicts_is_written_into_text():
@@ -270,10 +270,10 @@ def test_printed_columns_are_ranked_against_ours(monkeypatch):
     tables = {"C, blocks": ["C1.test_accuracy", "C2.test_accuracy", "C3.test_accuracy"]}
     monkeypatch.setattr(ledger, "load_tables", lambda: tables)
     keys = [f"study_c.blocks{n}.test_accuracy" for n in (1, 2, 3)]
-    found = ledger.ranks(dict(zip(keys, (result(0.90), result(0.89), result(0.91)))))
+    ranks = ledger.ranks(dict(zip(keys, (result(0.90), result(0.89), result(0.91)))))
     expected = stats.kendalltau([0.884, 0.853, 0.814], [0.90, 0.89, 0.91])
-    wanted = [expected.statistic, expected.pvalue, 1, 3]
-    assert found.loc[0, ["tau", "p", "n", "rows"]].tolist() == pytest.approx(wanted)
+    row = [expected.statistic, expected.pvalue, 1, 3]
+    assert ranks.loc[0, ["tau", "p", "n", "rows"]].tolist() == pytest.approx(row)
     short = ledger.ranks(dict(zip(keys, (result(0.90), result(0.89), result(0.91, share=0.1)))))
     assert short["tau"].isna().all()
 
@@ -291,8 +291,8 @@ def test_nothing_shortened_stands_in_an_opening(shown):
     a_page.publish("a3.test_accuracy", [0.826, 0.827, 0.825], records=["k0", "k1", "k2"])
     a_page.publish("a4.test_accuracy", [0.700, 0.701, 0.699], share=0.011, records=["k3", "k4", "k5"])
     whole, short = "Row 3: {a3.test_accuracy:.2f}.", "Row 4: {a4.test_accuracy:.2f}, {a4.test_accuracy.n} seeds."
-    said = shown(conclusion.conclude, a_page, "A", whole, short)[0]
-    assert said["text/markdown"] == "**Found.** Row 3: 0.83."
+    opening = shown(conclusion.conclude, a_page, "A", whole, short)[0]
+    assert opening["text/markdown"] == "**Found.** Row 3: 0.83."
     assert a_page.published["verdicts.not_reproduced"]["value"] == 0
-    said = shown(conclusion.conclude, a_page, "A", "{a4.test_accuracy.n} seeds beside {a3.test_accuracy}.")[0]
-    assert said["text/markdown"] == "**Found.** Nothing yet: all trainings are shortened."
+    opening = shown(conclusion.conclude, a_page, "A", "{a4.test_accuracy.n} seeds beside {a3.test_accuracy}.")[0]
+    assert opening["text/markdown"] == "**Found.** Nothing yet: all trainings are shortened."

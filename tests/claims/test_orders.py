@@ -80,8 +80,8 @@ def test_equality_is_two_one_sided_tests():
     margin = 0.01 * 10 * a.mean()  # of what is no accuracy, 0.01 stands for a tenth
     low = stats.ttest_ind(a + margin, b, equal_var=False, alternative="greater").pvalue
     high = stats.ttest_ind(a - margin, b, equal_var=False, alternative="less").pvalue
-    found = line(claim("order", f"{GAPS[0]} ~ {GAPS[1]}", margin=0.01), dict(zip(GAPS, (result(*a), result(*b)))))
-    assert (max(low, high) < 0.05) == (found["verdict"] == "reproduced")
+    row = line(claim("order", f"{GAPS[0]} ~ {GAPS[1]}", margin=0.01), dict(zip(GAPS, (result(*a), result(*b)))))
+    assert (max(low, high) < 0.05) == (row["verdict"] == "reproduced")
     tight = line(claim("order", f"{GAPS[0]} ~ {GAPS[1]}", margin=0.0001), dict(zip(GAPS, (result(*a), result(*b)))))
     assert tight["verdict"] == "inconclusive"
 
@@ -108,8 +108,8 @@ def test_survivors_alone_never_win_an_order():
 
 def test_what_a_good_training_does_not_reach_has_not_failed():
     thirty, forty = result(0.887, statuses=["ok"]), result(None, statuses=["ok"])
-    told = line(claim("order", f"{LEFT} > {RIGHT}"), {LEFT: thirty, RIGHT: forty})
-    assert told["verdict"] == "inconclusive" and told["reason"].startswith(orders.NOT_MEASURED)
+    row = line(claim("order", f"{LEFT} > {RIGHT}"), {LEFT: thirty, RIGHT: forty})
+    assert row["verdict"] == "inconclusive" and row["reason"].startswith(orders.NOT_MEASURED)
     lost = result(None, statuses=["diverged"])
     assert "1 of 1 seeds failed" in line(claim("order", f"{LEFT} > {RIGHT}"), {LEFT: thirty, RIGHT: lost})["reason"]
 
@@ -129,5 +129,5 @@ def test_the_same_training_on_both_sides_is_no_evidence():
 def test_the_printed_gap_stands_beside_ours():
     entry = claim("order", f"{LEFT} > {RIGHT}")
     results = {LEFT: result(0.880, 0.8801, 0.8799), RIGHT: result(0.850, 0.8501, 0.8499)}
-    found = line(entry, results, values={LEFT: "0.87", RIGHT: "0.86"})
-    assert "the printed difference is 0.0100, ours 0.0300" in found["reason"]
+    row = line(entry, results, values={LEFT: "0.87", RIGHT: "0.86"})
+    assert "the printed difference is 0.0100, ours 0.0300" in row["reason"]

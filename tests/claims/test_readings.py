@@ -24,23 +24,23 @@ DEAD, ALIVE = result(*[0.1] * 5), result(0.856, 0.859, 0.862)
 )
 def test_a_report_is_not_refuted_where_one_reading_reproduces(verdicts, joined, words):
     named = {str(i): Verdict(verdict=name, reason=str(i)) for i, name in enumerate(verdicts)}
-    chosen, told = readings.join(named)
-    assert (chosen.verdict, told) == (joined, words)
+    chosen, counted = readings.join(named)
+    assert (chosen.verdict, counted) == (joined, words)
 
 
 def test_the_reading_that_decides_is_the_one_that_is_shown():
-    found = line(claim(evidence=KEYS, value="0.8595"), dict(zip(KEYS.values(), (DEAD, ALIVE))))
-    assert (found["verdict"], found["joined"], found["n"]) == ("reproduced", "under one of two readings", 3)
-    assert found["readings"] == "applied: not reproduced; not applied: reproduced"
-    assert found["value"] == pytest.approx(0.859)
-    first, second = map(float, found["likelihood_ratio"].split(" : "))
+    row = line(claim(evidence=KEYS, value="0.8595"), dict(zip(KEYS.values(), (DEAD, ALIVE))))
+    assert (row["verdict"], row["joined"], row["n"]) == ("reproduced", "under one of two readings", 3)
+    assert row["readings"] == "applied: not reproduced; not applied: reproduced"
+    assert row["value"] == pytest.approx(0.859)
+    first, second = map(float, row["likelihood_ratio"].split(" : "))
     assert second == 1 and first < 0.01
 
 
 def test_no_reading_fits_where_all_likelihoods_vanish():
     far = result(0.5000, 0.5001, 0.5002)
-    found = line(claim("bound", KEYS, value="1 %"), dict(zip(KEYS.values(), (far, far))))
-    assert "0 : 0" not in found["likelihood_ratio"]
+    row = line(claim("bound", KEYS, value="1 %"), dict(zip(KEYS.values(), (far, far))))
+    assert "0 : 0" not in row["likelihood_ratio"]
     assert readings.ratio({"a": 0.0, "b": 0.0}) == "no reading fits"
     assert readings.ratio({"a": 0.25, "b": 0.5}) == "0.5 : 1"
     assert readings.ratio({"a": None, "b": 0.5}) == ""
@@ -50,15 +50,15 @@ def test_likelihood_of_digits_is_students_mass():
     key, values = "study_a.a1.test_accuracy", [0.855, 0.866, 0.861, 0.858, 0.851]
     student = stats.t(4, 0.8582, stats.tstd(values) * 1.2**0.5)
     share = 1 - 0.5 / 6  # of seeds that do not end at chance
-    found = readings.likelihood(claim(value="0.860"), key, {key: result(*values)}, FREE)
-    assert found == pytest.approx(share * (student.cdf(0.8605) - student.cdf(0.8595)))
+    likelihood = readings.likelihood(claim(value="0.860"), key, {key: result(*values)}, FREE)
+    assert likelihood == pytest.approx(share * (student.cdf(0.8605) - student.cdf(0.8595)))
 
 
 def test_likelihood_of_an_order_is_that_of_a_difference_above_0():
     left, right = "study_a.a1.gap", "study_a.a4.gap"
-    known = {left: result(0.05, 0.06, 0.07), right: result(0.05, 0.06, 0.07)}
-    assert readings.likelihood(claim("order", f"{left} > {right}"), f"{left} > {right}", known, FREE) == 0.5
-    ahead = known | {left: result(0.15, 0.16, 0.17)}
+    results = {left: result(0.05, 0.06, 0.07), right: result(0.05, 0.06, 0.07)}
+    assert readings.likelihood(claim("order", f"{left} > {right}"), f"{left} > {right}", results, FREE) == 0.5
+    ahead = results | {left: result(0.15, 0.16, 0.17)}
     assert readings.likelihood(claim("order", f"{left} < {right}"), f"{left} < {right}", ahead, FREE) < 0.01
 
 
@@ -72,8 +72,8 @@ def test_log_odds_weigh_the_second_reading_against_the_first():
 
 
 def test_a_result_that_is_missing_is_a_field_not_a_sentence():
-    found = line(claim(value="0.86"), {})
-    assert found["answered"] is False and found["verdict"] == "not comparable"
+    row = line(claim(value="0.86"), {})
+    assert row["answered"] is False and row["verdict"] == "not comparable"
     assert line(claim(value="0.86"), {"study_a.a1.test_accuracy": ALIVE})["answered"] is True
 
 

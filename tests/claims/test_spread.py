@@ -64,24 +64,24 @@ def test_prediction_intervals_hold_95_percent_of_new_runs_at_every_n(n):
     rng = np.random.default_rng(n)
     values = rows(rng, 4000, n + 1)
     prior = prior_of(rows(rng, 4000, 5))
-    found = [spread.prediction(list(row[:n]), "k.test_accuracy", prior, NOWHERE) for row in values]
-    inside = np.mean([abs(row[n] - one.mean) <= one.half for row, one in zip(values, found)])
+    intervals = [spread.prediction(list(row[:n]), "k.test_accuracy", prior, NOWHERE) for row in values]
+    inside = np.mean([abs(row[n] - one.mean) <= one.half for row, one in zip(values, intervals)])
     assert inside == pytest.approx(0.95, abs=0.012)
 
 
 def test_without_a_prior_the_interval_is_students_from_three_seeds_on():
     values = [0.80, 0.84, 0.82, 0.86]
-    found = spread.prediction(values, "k.test_accuracy")
+    interval = spread.prediction(values, "k.test_accuracy")
     student = stats.t(3, np.mean(values), np.std(values, ddof=1) * math.sqrt(1 + 1 / 4)).interval(0.95)
-    assert (found.mean - found.half, found.mean + found.half) == pytest.approx(student)
+    assert (interval.mean - interval.half, interval.mean + interval.half) == pytest.approx(student)
     assert spread.prediction(values[:2], "k.test_accuracy") is None
     assert spread.prediction([], "k.test_accuracy", spread.Prior(1.0, 5.0, 9.0)) is None
 
 
 @pytest.mark.parametrize("images", [500, 10_000])
 def test_an_interval_is_never_below_the_evaluation_sets_own_error(images):
-    found = spread.prediction([0.86, 0.86, 0.86], "k.test_accuracy", None, images)
-    assert found.half == pytest.approx(1.96 * math.sqrt(0.86 * 0.14 / images), rel=1e-4)
+    interval = spread.prediction([0.86, 0.86, 0.86], "k.test_accuracy", None, images)
+    assert interval.half == pytest.approx(1.96 * math.sqrt(0.86 * 0.14 / images), rel=1e-4)
 
 
 def test_the_scatter_of_the_last_epochs_is_a_floor():

@@ -52,9 +52,9 @@ def test_the_whole_ledger_as_csv_and_its_counts(home, capsys):
 
 def test_a_number_that_anyone_has_is_judged(home, capsys):
     assert main(["judge", "0.860", "--ours", "0.8717", "0.8734", "0.8720", "--network", "report_a"]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("not reproduced: 95 % of new runs: 0.8724") and "your seeds alone" in said
-    assert "with care" in said  # nothing is committed here that could have tried the judge
+    printed = capsys.readouterr().out
+    assert printed.startswith("not reproduced: 95 % of new runs: 0.8724") and "your seeds alone" in printed
+    assert "with care" in printed  # nothing is committed here that could have tried the judge
     assert main(["judge", "0.860", "--ours", "0.8717", "0.8734"]) == 0
     assert capsys.readouterr().out.startswith("inconclusive: 2 runs")
     assert main(["judge", "86 %", "--ours", "0.8717", "0.8734", "0.8720", "--images", "100"]) == 0

@@ -81,15 +81,15 @@ def lenet():
 
 def test_loaders_give_whole_batches_of_the_decoded_images(standin, caplog):
     train, test = standin
-    found = mu.obtain("fashion_mnist", "standin")
+    dataset = mu.obtain("fashion_mnist", "standin")
     X, y = next(iter(test))
     assert X.shape == (64, 1, 28, 28) and X.dtype == torch.float32 and y.dtype == torch.int64
-    assert np.array_equal(X[:, 0].numpy(), found.test_images[:64].astype(np.float32) / 255)
-    assert len(train) == -(-len(found.train_images) // 64) and train.batch_size == 64
-    assert sum(len(y) for _, y in train) == len(train.dataset) == len(found.train_images)
+    assert np.array_equal(X[:, 0].numpy(), dataset.test_images[:64].astype(np.float32) / 255)
+    assert len(train) == -(-len(dataset.train_images) // 64) and train.batch_size == 64
+    assert sum(len(y) for _, y in train) == len(train.dataset) == len(dataset.train_images)
     assert not torch.equal(next(iter(train))[1], next(iter(train))[1])  # shuffled anew
     labels = torch.cat([y for _, y in train])
-    assert labels.bincount().tolist() == np.bincount(found.train_labels).tolist()
+    assert labels.bincount().tolist() == np.bincount(dataset.train_labels).tolist()
     small, _ = mu.load_data_fashion_mnist(8, resize=40, data="standin")
     assert "says nothing about Fashion-MNIST" in caplog.text
     assert next(iter(small))[0].shape == (8, 1, 40, 40)
@@ -105,12 +105,12 @@ def test_resizing_agrees_with_torchvision(standin):
 
 def test_batches_pass_for_a_data_loader_and_a_torchvision_data_set(standin):
     train, _ = standin
-    found = mu.obtain("fashion_mnist", "standin")
+    dataset = mu.obtain("fashion_mnist", "standin")
     assert isinstance(train, DataLoader) and train.num_workers == 0 and not train.drop_last
-    assert train.dataset.data.dtype == torch.uint8 and np.array_equal(train.dataset.data, found.train_images)
-    assert train.dataset.targets.tolist() == list(found.train_labels)
+    assert train.dataset.data.dtype == torch.uint8 and np.array_equal(train.dataset.data, dataset.train_images)
+    assert train.dataset.targets.tolist() == list(dataset.train_labels)
     picture, label = train.dataset[np.int64(7)]
-    assert picture.shape == (1, 28, 28) and label == int(found.train_labels[7]) and isinstance(label, int)
+    assert picture.shape == (1, 28, 28) and label == int(dataset.train_labels[7]) and isinstance(label, int)
     assert torch.equal(picture, train.dataset[7][0]) and torch.equal(picture, train.dataset[np.array([7])][0][0])
     part = Subset(train.dataset, np.arange(10))
     assert next(iter(DataLoader(part, 5)))[0].shape == (5, 1, 28, 28)
@@ -306,10 +306,10 @@ class Counted(torch.utils.data.TensorDataset):
 
     def __init__(self, *tensors):
         super().__init__(*tensors)
-        self.asked = []
+        self.with_grad = []
 
     def __getitem__(self, index):
-        self.asked.append(torch.is_grad_enabled())
+        self.with_grad.append(torch.is_grad_enabled())
         return super().__getitem__(index)
 
 
@@ -322,7 +322,7 @@ def test_a_training_asks_once_a_batch_and_not_once_an_example(train):
         mu.train_ch6(net, batches, test, 2, 0.1)
     else:
         mu.train_ch3(net, batches, test, nn.CrossEntropyLoss(), 2, torch.optim.SGD(net.parameters(), lr=0.1))
-    assert parts[0].asked == [True] * 8 and parts[1].asked == [False] * 6  # two epochs of 4 and of 3 batches
+    assert parts[0].with_grad == [True] * 8 and parts[1].with_grad == [False] * 6  # two epochs of 4 and of 3 batches
 
 
 def test_fewer_than_five_batches_divide_by_nothing(capsys):

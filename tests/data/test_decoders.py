@@ -90,8 +90,8 @@ def test_own_images_in_class_folders(tmp_path, kind):
 
 
 def test_a_folder_and_a_tar_of_the_same_images_have_one_fingerprint(tmp_path):
-    found = {sources.obtain(own_images(tmp_path, pictures(), kind)).fingerprint for kind in ("folder", "tar")}
-    assert len(found) == 1
+    fingerprints = {sources.obtain(own_images(tmp_path, pictures(), kind)).fingerprint for kind in ("folder", "tar")}
+    assert len(fingerprints) == 1
 
 
 def test_own_images_without_a_test_part_are_split_alike_each_time(tmp_path, monkeypatch):

@@ -90,10 +90,10 @@ def test_a_stalled_network_does_not_hang(internet, monkeypatch):
 
 
 def test_torchvision_refuses_what_is_not_the_published_file(internet):
-    asked = []
+    paths = []
 
     def answer(request):
-        asked.append(request.path)
+        paths.append(request.path)
         request.send_response(200)
         request.send_header("Content-Length", "5")
         request.end_headers()
@@ -103,7 +103,7 @@ def test_torchvision_refuses_what_is_not_the_published_file(internet):
     internet.answer = answer
     with pytest.raises(CourseworkError, match=r"torchvision: .*corrupted"):
         sources.obtain(data="real", recipes=torchvision_alone(clothes()))
-    assert any(path.endswith("train-images-idx3-ubyte.gz") for path in asked)
+    assert any(path.endswith("train-images-idx3-ubyte.gz") for path in paths)
     assert not list(base.CACHE.glob(".*"))
 
 

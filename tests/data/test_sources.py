@@ -77,11 +77,11 @@ def test_a_damaged_file_is_one_line_with_both_hashes_even_beside_a_good_cache(tm
         sources.obtain(recipes=recipe)
     message = str(caught.value)
     try:
-        found = gzip.decompress(wrong) if packed else wrong
+        content = gzip.decompress(wrong) if packed else wrong
     except Exception:
-        found = wrong  # what cannot be unpacked is told by the hash of the packed file
+        content = wrong  # what cannot be unpacked is told by the hash of the packed file
     assert "\n" not in message
-    for part in (str(path), sha(idx_files(arrays)[name]), sha(found)):
+    for part in (str(path), sha(idx_files(arrays)[name]), sha(content)):
         assert part in message
 
 
@@ -175,9 +175,9 @@ def test_processes_may_ask_at_once(tmp_path):
     command = [sys.executable, "-c", TWICE, "fashion_mnist", "standin"]
     where = {"cwd": base.CHECKOUT, "env": environment, "text": True, "stdout": subprocess.PIPE}
     both = [subprocess.Popen(command, **where) for _ in range(2)]
-    told = [process.communicate(timeout=120)[0] for process in both]
+    printed = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    assert told[0] == told[1] and told[0].split()[1] == "1497"
+    assert printed[0] == printed[1] and printed[0].split()[1] == "1497"
     left = sorted(path.name for path in (tmp_path / "home/data/cache").iterdir())
     assert left == ["digits28", "digits28.lock"]
 
@@ -265,9 +265,9 @@ def test_real_fashion_mnist(monkeypatch):
     assert np.bincount(dataset.train_labels).tolist() == [6000] * 10
     assert np.bincount(dataset.test_labels).tolist() == [1000] * 10
     # the published hashes, from the decoded arrays: the idx header is put back in front
-    found = [sha(idx(np.asarray(getattr(dataset, part)))) for part in decoders.PARTS]
-    assert found == list(recipes.IDX.values())
-    assert [file["sha256"] for file in sources.cached("fashion_mnist")["files"]] == found
+    hashes = [sha(idx(np.asarray(getattr(dataset, part)))) for part in decoders.PARTS]
+    assert hashes == list(recipes.IDX.values())
+    assert [file["sha256"] for file in sources.cached("fashion_mnist")["files"]] == hashes
 
 
 @pytest.mark.realdata

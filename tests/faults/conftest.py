@@ -26,11 +26,11 @@ def pytest_itemcollected(item):
 
 
 def pytest_runtest_logreport(report):
-    told = dict(report.user_properties)
-    if "fault" in told and (report.when == "call" or report.failed) and not report.skipped:
-        tried = told.get("tried", 1)
-        COUNTS[told["fault"]]["tried"] += tried
-        COUNTS[told["fault"]]["survived"] += tried * report.passed
+    properties = dict(report.user_properties)
+    if "fault" in properties and (report.when == "call" or report.failed) and not report.skipped:
+        tried = properties.get("tried", 1)
+        COUNTS[properties["fault"]]["tried"] += tried
+        COUNTS[properties["fault"]]["survived"] += tried * report.passed
 
 
 def pytest_terminal_summary(terminalreporter):

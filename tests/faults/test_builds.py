@@ -52,12 +52,12 @@ def started(home, *words, **more):
 
 def processes(home) -> list[str]:
     """What runs for builds in `home`: themselves, their kernels, their workers."""
-    found = []
+    commands = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get("COURSEWORK_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline()))
-    return found
+                commands.append(" ".join(process.cmdline()))
+    return commands
 
 
 def wait_until(condition, seconds):
@@ -80,14 +80,14 @@ def trained(home) -> dict:
 
 def outcome(home) -> dict:
     """name -> (results, hashes of what its page says) of each page; no file is a half one."""
-    found = {}
+    pages = {}
     for name in NAMES:
         result = state(home, name)["results"]["loss"]
         text = (home / "reports" / "smoke" / f"{name}.html").read_text()
         assert sealed.examine(text.encode()) is not None and text.rstrip().endswith("</html>")
         sections = sealed.embedded(text, "manifest")["sections"]
-        found[name] = result, [part for part in sections if part[0] in ("code", "prose", "table", "printed", "figure")]
-    return found
+        pages[name] = result, [part for part in sections if part[0] in ("code", "prose", "table", "printed", "figure")]
+    return pages
 
 
 def assert_no_half_file(home):
@@ -250,10 +250,10 @@ def hopeless(tmp_path_factory, request):
     """One build of the hopeless notebooks that tests here ask for, beside a good one."""
     home = tmp_path_factory.mktemp("hopeless")
     write_notebook(home, "good", 'page.publish("a", 1)', FINISH)
-    asked = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
+    names = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
     for name, (code, _, _) in (HOPELESS | RARE).items():
         about = {"timeout": 2} if name == "stubborn" else {}
-        if name in asked:
+        if name in names:
             write_notebook(home, name, 'page.publish("a", 1)', code, FINISH, **about)
     for name, content in FILES.items():
         (home / "notebooks" / f"{name}.ipynb").write_bytes(content)
@@ -266,9 +266,9 @@ def hopeless(tmp_path_factory, request):
 @pytest.mark.parametrize("name", ENDS)
 def test_a_hopeless_notebook_ends_and_says_how(hopeless, name):
     _, status, word = (HOPELESS | RARE)[name]
-    found = state(hopeless.home, name)
-    assert (found["status"], word in found["reason"]) == (status, True), found["reason"]
-    assert len(found["reason"]) < 400
+    built = state(hopeless.home, name)
+    assert (built["status"], word in built["reason"]) == (status, True), built["reason"]
+    assert len(built["reason"]) < 400
     assert (hopeless.home / "reports" / "smoke" / f"{name}.html").stat().st_size < 1e6
     assert (hopeless.home / "reports" / "smoke" / f"{name}.ipynb").stat().st_size < 2e6
 

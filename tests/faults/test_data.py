@@ -123,9 +123,9 @@ MEMBERS = {
 def test_a_member_that_is_no_file_of_ours_is_left_out_and_named(tmp_path, member):
     path = write(tmp_path / "in/animals.tar", odd_tar(odd=MEMBERS[member]))
     before = sorted(tmp_path.rglob("*"))
-    found = sources.obtain(str(path))
-    assert len(found.train_labels) == 9
-    assert "1 files left out (" in found.source and MEMBERS[member]["name"] in found.source
+    data_set = sources.obtain(str(path))
+    assert len(data_set.train_labels) == 9
+    assert "1 files left out (" in data_set.source and MEMBERS[member]["name"] in data_set.source
     assert [p for p in sorted(tmp_path.rglob("*")) if base.CACHE not in (p, *p.parents)] == before
 
 
@@ -142,9 +142,9 @@ def shot(image: Image.Image, form="PNG", **options) -> bytes:
     return file.getvalue()
 
 
-def values_of(found):
+def values_of(data_set):
     """The set of the values of all pixels."""
-    return set(np.unique(np.concatenate([found.train_images, found.test_images])).tolist())
+    return set(np.unique(np.concatenate([data_set.train_images, data_set.test_images])).tolist())
 
 
 @pytest.mark.fault("images of one's own")
@@ -154,8 +154,8 @@ def test_a_class_that_is_a_link_counts(tmp_path):
         (path / level / "frog").rename(tmp_path / f"frog-{level}")
         (path / level / "frog").symlink_to(tmp_path / f"frog-{level}")
     (path / "train/cat/loop").symlink_to(path)  # and a link to above ends
-    found = sources.obtain(str(path))
-    assert found.classes == ("bird", "cat", "frog") and len(found.train_labels) == 9
+    data_set = sources.obtain(str(path))
+    assert data_set.classes == ("bird", "cat", "frog") and len(data_set.train_labels) == 9
 
 
 @pytest.mark.fault("images of one's own")
@@ -170,9 +170,9 @@ def test_every_mode_of_pixels_keeps_its_brightness(tmp_path, mode):
             image = Image.new("L", (8, 6), level).convert("RGBA").convert(mode)
         form = "TIFF" if mode == "CMYK" else "PNG"
         contents[f"{number % 3}/{number}.{form.lower()}"] = shot(image, form)
-    found = sources.obtain(str(own_images(tmp_path, contents, "folder")))
+    data_set = sources.obtain(str(own_images(tmp_path, contents, "folder")))
     expected = {0, 255} if mode == "1" else set(levels)
-    assert values_of(found) == expected
+    assert values_of(data_set) == expected
 
 
 @pytest.mark.fault("images of one's own")
@@ -183,33 +183,33 @@ def test_a_rotation_noted_by_the_camera_is_carried_out(tmp_path):
     exif[0x0112] = 6  # the camera was held on its side
     lying = Image.fromarray(np.rot90(upright))
     contents = {name: shot(lying, "TIFF", exif=exif) for name in pictures(form="TIFF")}
-    found = sources.obtain(str(own_images(tmp_path, contents, "folder")))
-    assert (found.train_images == upright).all()
+    data_set = sources.obtain(str(own_images(tmp_path, contents, "folder")))
+    assert (data_set.train_images == upright).all()
 
 
 @pytest.mark.fault("images of one's own")
 def test_a_transparent_image_lies_on_white_and_is_counted(tmp_path):
     contents = pictures() | {"train/cat/clear.png": picture((9, 9, 9, 0), mode="RGBA")}
-    found = sources.obtain(str(own_images(tmp_path, contents, "folder")))
-    assert (found.train_images.reshape(10, -1) == 255).all(1).sum() == 1
-    assert "1 transparent images laid on white (train/cat/clear.png)" in found.source
+    data_set = sources.obtain(str(own_images(tmp_path, contents, "folder")))
+    assert (data_set.train_images.reshape(10, -1) == 255).all(1).sum() == 1
+    assert "1 transparent images laid on white (train/cat/clear.png)" in data_set.source
 
 
 @pytest.mark.fault("images of one's own")
 @pytest.mark.parametrize("train, test", [("Train", "Test"), ("TRAIN", "test"), ("training", "Testing")])
 def test_the_split_is_the_users_whatever_its_letters(tmp_path, train, test):
     renamed = {n.replace("train/", f"{train}/").replace("test/", f"{test}/"): c for n, c in pictures().items()}
-    found = sources.obtain(str(own_images(tmp_path, renamed, "folder")))
-    assert (len(found.train_labels), len(found.test_labels)) == (9, 6)
+    data_set = sources.obtain(str(own_images(tmp_path, renamed, "folder")))
+    assert (len(data_set.train_labels), len(data_set.test_labels)) == (9, 6)
 
 
 @pytest.mark.fault("images of one's own")
 @pytest.mark.parametrize("held_out", ["val", "Valid", "validation"])
 def test_a_validation_folder_is_held_out_and_told(tmp_path, held_out):
     renamed = {name.replace("test/", f"{held_out}/"): content for name, content in pictures().items()}
-    found = sources.obtain(str(own_images(tmp_path, renamed, "folder")))
-    assert (len(found.train_labels), len(found.test_labels)) == (9, 6)
-    assert found.source.endswith("; 1 folder is the test part (validation)")
+    data_set = sources.obtain(str(own_images(tmp_path, renamed, "folder")))
+    assert (len(data_set.train_labels), len(data_set.test_labels)) == (9, 6)
+    assert data_set.source.endswith("; 1 folder is the test part (validation)")
 
 
 FRAMES = [Image.new("L", (8, 6)), Image.new("L", (8, 6), 9)]
@@ -239,8 +239,8 @@ def test_what_cannot_be_right_is_refused(tmp_path, name, kind):
 @pytest.mark.parametrize("form", ["WEBP", "BMP", "GIF", "TIFF", "JPEG", "PPM"])
 def test_other_formats_beside_png_count(tmp_path, form):
     more = {f"train/cat/more.{form}": shot(Image.new("RGB", (8, 6), (200, 10, 10)), form)}
-    found = sources.obtain(str(own_images(tmp_path, pictures() | more, "folder")))
-    assert len(found.train_labels) == 10 and "left out" not in found.source
+    data_set = sources.obtain(str(own_images(tmp_path, pictures() | more, "folder")))
+    assert len(data_set.train_labels) == 10 and "left out" not in data_set.source
 
 
 @pytest.mark.fault("images of one's own")
@@ -250,10 +250,10 @@ def test_what_is_left_out_is_counted_and_named(tmp_path):
         write(path / name, picture(0))
     (path / "train/cat/gone.png").symlink_to("nowhere")
     os.mkfifo(path / "train/cat/pipe.png")
-    found = sources.obtain(str(path))
-    assert found.classes == ("bird", "cat", "frog") and len(found.train_labels) == 9
-    told = "; 6 files left out (.ipynb_checkpoints/cat/a.png, train/.hidden/a.png, train/cat/._0000.png, ...)"
-    assert found.source.endswith(told)
+    data_set = sources.obtain(str(path))
+    assert data_set.classes == ("bird", "cat", "frog") and len(data_set.train_labels) == 9
+    remark = "; 6 files left out (.ipynb_checkpoints/cat/a.png, train/.hidden/a.png, train/cat/._0000.png, ...)"
+    assert data_set.source.endswith(remark)
 
 
 @pytest.mark.fault("images of one's own")
@@ -293,8 +293,8 @@ def test_a_quoted_tilde_is_the_home_folder(tmp_path, monkeypatch):
 LOCALE = """
 import locale, sys
 from helpers.data import sources
-found = sources.obtain(sys.argv[1])
-sys.stdout.buffer.write(" ".join([*found.classes, found.title, locale.getpreferredencoding()]).encode())
+data_set = sources.obtain(sys.argv[1])
+sys.stdout.buffer.write(" ".join([*data_set.classes, data_set.title, locale.getpreferredencoding()]).encode())
 """
 
 
@@ -322,9 +322,9 @@ def test_names_mean_the_same_in_every_locale(tmp_path, encoding, kind):
     command = [sys.executable, "-W", "error", "-c", LOCALE, path]
     done = subprocess.run(command, cwd=base.CHECKOUT, env=os.environ | settings, capture_output=True)
     assert done.stderr == b""
-    *words, found = done.stdout.decode("utf-8").split()
+    *words, preferred_encoding = done.stdout.decode("utf-8").split()
     assert words == ["bird", "café", "frog", path.name]
-    assert found in (encoding, "ANSI_X3.4-1968")
+    assert preferred_encoding in (encoding, "ANSI_X3.4-1968")
 
 
 CACHE_FAULTS = {

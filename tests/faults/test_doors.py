@@ -42,7 +42,7 @@ def unwritten(home):
     assert sorted(home.rglob("*")) == before
 
 
-def said(home, *command, **more) -> str:
+def refusal(home, *command, **more) -> str:
     """What a command says that is refused."""
     settings = {"env": environment(home, **more), "cwd": CHECKOUT, "capture_output": True, "text": True}
     done = subprocess.run([str(word) for word in command], check=False, timeout=120, **settings)
@@ -59,7 +59,7 @@ def as_variable(pair: str) -> str:
 @pytest.mark.fault("wrong parameters, through each door")
 @pytest.mark.parametrize("pair", WRONG)
 def test_the_command_line_refuses_in_one_line(unwritten, pair):
-    [line] = said(unwritten, sys.executable, "-m", "helpers.report", as_variable(pair)).splitlines()
+    [line] = refusal(unwritten, sys.executable, "-m", "helpers.report", as_variable(pair)).splitlines()
     assert WRONG[pair] in line
 
 
@@ -67,7 +67,7 @@ def test_the_command_line_refuses_in_one_line(unwritten, pair):
 @pytest.mark.fault("wrong parameters, through each door")
 @pytest.mark.parametrize("pair", FEW)
 def test_make_refuses_in_one_line_beside_its_own(unwritten, pair):
-    line, *more = said(unwritten, "make", "report", as_variable(pair), CONDA_PREFIX=sys.prefix).splitlines()
+    line, *more = refusal(unwritten, "make", "report", as_variable(pair), CONDA_PREFIX=sys.prefix).splitlines()
     assert WRONG[pair] in line
     assert len(more) == 1 and more[0].startswith("make: *** ")
 
@@ -77,7 +77,7 @@ def test_make_refuses_in_one_line_beside_its_own(unwritten, pair):
 def test_papermill_ends_in_one_line(unwritten, tmp_path, pair):
     name, _, value = pair.partition("=")
     command = [sys.executable, "-m", "papermill", "--no-progress-bar", unwritten / "notebooks" / "tiny.ipynb"]
-    error = said(unwritten, *command, tmp_path / "out.ipynb", "-p", name, value)
+    error = refusal(unwritten, *command, tmp_path / "out.ipynb", "-p", name, value)
     line = error.strip().splitlines()[-1]
     assert line.startswith("CourseworkError: tiny: ") and WRONG[pair] in line
     assert "helpers/" not in error  # no line of ours between

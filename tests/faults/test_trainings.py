@@ -78,13 +78,13 @@ def data_sets(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.filterwarnings("ignore")  # of NumPy, scikit-learn and skorch, which say what happens in their own words
 def test_a_hard_trial_of_another_kind_is_recorded_with_its_reason(data_sets, name):
-    function, kind, asked, ends = OTHERS[name]
-    asked = asked | ({"layers": HUGE} if "layers" in asked else {})
+    function, kind, settings, ends = OTHERS[name]
+    settings = settings | ({"layers": HUGE} if "layers" in settings else {})
     if ends == "refused":
         with pytest.raises(CourseworkError, match="no such file"):
-            trials.run(function, {"hard": kind(**SHORT[kind] | asked)}, study="hard")
+            trials.run(function, {"hard": kind(**SHORT[kind] | settings)}, study="hard")
         return
-    [line] = trials.run(function, {"hard": kind(**SHORT[kind] | asked)}, study="hard").to_dict("records")
+    [line] = trials.run(function, {"hard": kind(**SHORT[kind] | settings)}, study="hard").to_dict("records")
     assert line["status"] in ends.split("|"), line["reason"]
     assert bool(line["reason"]) == (ends == "failed")
     assert records.read("hard", line["key"])["status"] == line["status"]
@@ -133,8 +133,8 @@ def test_a_hard_training_is_recorded_and_the_page_says_why(built, name):
 
 def fits(name, record) -> bool:
     """Whether a record is of the row of this name, by what only that row asks for."""
-    asked = {"no room": {"widths": [10**12]}, "no such option": {"nope": 1}}.get(name, {})
-    return record["config"]["options"] == asked
+    options = {"no room": {"widths": [10**12]}, "no such option": {"nope": 1}}.get(name, {})
+    return record["config"]["options"] == options
 
 
 @pytest.mark.slow

@@ -130,9 +130,9 @@ def test_a_signal_leaves_no_record_without_its_files(home, name, moment):
     stopped = script(home, LARGE, name, moment)
     assert stopped.returncode == (130 if name == "SIGINT" else -getattr(signal, name))
     assert "Traceback" not in stopped.stderr
-    there = finished_whole(home)
+    has_record = finished_whole(home)
     if name == "SIGINT":  # the second pass wrote what the first was stopped at
-        assert there and not halves(home)
+        assert has_record and not halves(home)
     again = script(home, LARGE, "none", 0)
     assert (again.returncode, again.stdout) == (0, "ok\n")
     assert finished_whole(home)
@@ -218,10 +218,10 @@ def test_a_record_with_wrong_types_is_damaged_or_of_use(home, record_property, c
         for value in WRONG:
             wrong, tried = changed(record, place, value), tried + 1
             path.write_text(json.dumps(wrong), encoding="utf-8")
-            found = records.load(path)
-            damaged += found is None
-            if found:
-                use(found)
+            loaded = records.load(path)
+            damaged += loaded is None
+            if loaded:
+                use(loaded)
     for text in ("", "{}", "[]", "3", "null", '"x"', "[" * 100_000, '{"key":' * 50_000, "\udcff", "{'a': 1}"):
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
         assert records.load(path) is None
@@ -241,8 +241,8 @@ def use(record):
     ] else 0
     trial = study.Trial("row", ClassifierConfig(), record["key"])
     study._frame("s", [trial], {record["key"]: record}, "new")
-    asked = runner.Runner(fit_line, "s", "full", fresh=True)
-    asked._is_fresh(record)
+    fresh_runner = runner.Runner(fit_line, "s", "full", fresh=True)
+    fresh_runner._is_fresh(record)
 
 
 @pytest.mark.fault("resealed files with wrong types")

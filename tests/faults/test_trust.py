@@ -141,23 +141,23 @@ def calls() -> list[tuple]:
     for path in (CHECKOUT / "notebooks").glob("*.ipynb"):
         cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
         sources[path] = "\n".join("".join(cell["source"]) for cell in cells)
-    found = []
+    all_calls = []
     for path, source in sources.items():
         for node in [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]:
             true = {word.arg for word in node.keywords if ast.unparse(word.value) == "True"}
             if isinstance(node.func, ast.Attribute):
-                found.append((path.name, f"{ast.unparse(node.func.value)[-9:]}.{node.func.attr}", true))
-    return found
+                all_calls.append((path.name, f"{ast.unparse(node.func.value)[-9:]}.{node.func.attr}", true))
+    return all_calls
 
 
 @pytest.mark.fault("files that could call code")
 def test_nothing_is_read_in_a_way_that_calls_code():
-    found = calls()
-    loads = [true for _, name, true in found if name == "torch.load"]
+    all_calls = calls()
+    loads = [true for _, name, true in all_calls if name == "torch.load"]
     assert loads and all("weights_only" in true for true in loads)
-    assert {file for file, name, _ in found if name.startswith("pickle.")} == {"decoders.py"}  # after their hashes
-    assert not [name for _, name, _ in found if name in ("yaml.load", "torch.hub.load", "joblib.load", "os.system")]
-    assert not [name for _, name, true in found if "allow_pickle" in true]
+    assert {file for file, name, _ in all_calls if name.startswith("pickle.")} == {"decoders.py"}  # after their hashes
+    assert not [name for _, name, _ in all_calls if name in ("yaml.load", "torch.hub.load", "joblib.load", "os.system")]
+    assert not [name for _, name, true in all_calls if "allow_pickle" in true]
 
 
 @pytest.mark.fault("doors to the network")

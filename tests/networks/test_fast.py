@@ -31,13 +31,13 @@ CASES = [("rows", False), ("patches", False), ("transposed", False), ("patches",
 @pytest.mark.parametrize("kind, pool", CASES)
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12), (torch.bfloat16, 0.03)])
 def test_values_and_gradients_are_those_of_the_layers(kind, pool, dtype, tolerance):
-    found = []
+    results = []
     for function in (fast.two_layers, plain):
         x, (first, second) = inputs(kind, dtype), layers(dtype=dtype)
         y = function(x, first, second, pool=pool)
         y.square().sum().backward()
-        found.append([y, x.grad, *(p.grad for layer in (first, second) for p in layer.parameters())])
-    for one, other in zip(*found, strict=True):
+        results.append([y, x.grad, *(p.grad for layer in (first, second) for p in layer.parameters())])
+    for one, other in zip(*results, strict=True):
         assert one.shape == other.shape and one.dtype == dtype
         assert (one - other).abs().max() <= tolerance * other.abs().max()
 

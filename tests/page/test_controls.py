@@ -91,8 +91,8 @@ def test_a_refused_value_is_a_sentence_and_a_defect_is_told_whole(made, capsys):
         widgets["seed"].max = 9
         widgets["seed"].value = seed
         button.click()
-        told = "".join(capsys.readouterr())
-        assert words in told and ("Traceback" in told) == (seed == 8)
+        printed = "".join(capsys.readouterr())
+        assert words in printed and ("Traceback" in printed) == (seed == 8)
         assert not button.disabled
     widgets["weight_decay"].value = -1.0
     button.click()

@@ -59,9 +59,9 @@ def displayed(function, *arguments):
     ],
 )
 def test_a_value_is_read_as_its_type(name, kind, given, value):
-    found = parameters.check_value(name, kind, given, "here")
-    assert found == value
-    assert type(found) is type(value)
+    checked = parameters.check_value(name, kind, given, "here")
+    assert checked == value
+    assert type(checked) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_budgets_edited_by_hand_are_refused_in_one_line(tmp_path, monkeypatch, t
 
 def test_in_a_notebook_a_mistake_ends_in_its_sentence(shell):
     code = "import helpers as mu\nmu.begin('none', {'budget': 'huge', '__annotations__': {'budget': str}})"
-    with capture_output() as said:
+    with capture_output() as captured:
         shell.run_cell(code)
-    assert said.stdout == "CourseworkError: none: budget=huge: expected one of smoke, standard, full\n"
+    assert captured.stdout == "CourseworkError: none: budget=huge: expected one of smoke, standard, full\n"
 
 
 @pytest.mark.parametrize("name", ["results", "data", "table", "parameters", "changed", "notebook", "finish"])
@@ -205,14 +205,14 @@ def test_papermill_alone_gives_and_checks_parameters(tmp_path):
 
 def test_publish_keeps_mean_deviation_and_what_was_not_finite(a_page):
     a_page.publish("accuracy", [0.8, 0.9, 0.85], seeds=[0, 1, 2], unit="share")
-    found = a_page.published["accuracy"]
-    assert found["value"] == pytest.approx(statistics.mean([0.8, 0.9, 0.85]))
-    assert found["std"] == pytest.approx(statistics.stdev([0.8, 0.9, 0.85]))
-    assert (found["n"], found["seeds"], found["unit"]) == (3, [0, 1, 2], "share")
+    result = a_page.published["accuracy"]
+    assert result["value"] == pytest.approx(statistics.mean([0.8, 0.9, 0.85]))
+    assert result["std"] == pytest.approx(statistics.stdev([0.8, 0.9, 0.85]))
+    assert (result["n"], result["seeds"], result["unit"]) == (3, [0, 1, 2], "share")
     a_page.publish("loss", [1.0, math.nan, math.inf])
-    found = a_page.published["loss"]
-    assert (found["value"], found["std"], found["n"]) == (1.0, None, 1)
-    assert found["values"] == [1.0, None, None]
+    result = a_page.published["loss"]
+    assert (result["value"], result["std"], result["n"]) == (1.0, None, 1)
+    assert result["values"] == [1.0, None, None]
     a_page.publish("nothing", math.nan)
     assert a_page.published["nothing"]["value"] is None
     with pytest.raises(CourseworkError, match="seeds"):
@@ -225,8 +225,8 @@ def test_publish_trials_makes_keys_of_one_row(a_page):
     frame = pd.DataFrame({**columns, "status": status, "share": 0.5, "test_accuracy": [0.8, 0.1, None]})
     a_page.publish_trials("a1", frame)
     assert set(a_page.published) == {"a1.test_accuracy", "a1.seconds", "a1.diverged"}
-    found = a_page.published["a1.test_accuracy"]
-    assert (found["values"], found["share"], found["records"]) == ([0.8, 0.1], 0.5, ["k0", "k1"])
+    result = a_page.published["a1.test_accuracy"]
+    assert (result["values"], result["share"], result["records"]) == ([0.8, 0.1], 0.5, ["k0", "k1"])
     assert a_page.published["a1.diverged"]["values"] == [0, 1]
     assert a_page.fill("{a1.diverged.sum} of {a1.diverged.n} diverged").startswith("1† of 2 diverged (†: shortened")
     with pytest.raises(CourseworkError, match="validation_accuracy"):
@@ -283,14 +283,14 @@ def test_numbers_with_a_unit_say_it(a_page):
 
 def test_a_table_has_caption_scopes_and_escaped_text():
     frame = pd.DataFrame({"name": ["a<b", "c"], "value": [0.123456, math.nan], "ok": [True, None]})
-    found = markup.table(frame, "A & B", "Note.")
-    assert "<caption>A &amp; B</caption>" in found
-    assert found.count('scope="col"') == 3
-    assert found.count('scope="row"') == 2
-    assert "a&lt;b" in found
-    assert "<td>0.1235</td>" in found and ">yes</td>" in found
-    assert found.count("–") == 2
-    assert "<p>Note.</p>" in found
+    table = markup.table(frame, "A & B", "Note.")
+    assert "<caption>A &amp; B</caption>" in table
+    assert table.count('scope="col"') == 3
+    assert table.count('scope="row"') == 2
+    assert "a&lt;b" in table
+    assert "<td>0.1235</td>" in table and ">yes</td>" in table
+    assert table.count("–") == 2
+    assert "<p>Note.</p>" in table
     indexed = markup.table(frame.set_index("name"), "")
     assert indexed.count('scope="row"') == 2
     assert ">name</th>" in indexed
@@ -320,8 +320,8 @@ def test_whatever_pandas_holds_becomes_a_table(frame, lines):
 
 def test_a_table_may_say_what_its_fractions_are():
     frame = pd.DataFrame({"epoch": [1, 2], "Adam": [0.11, 1.0]})
-    found = markup.table(frame, "T", of="accuracy")
-    assert ">0.1100</td>" in found and ">1.0000</td>" in found and ">1</th>" in found
+    table = markup.table(frame, "T", of="accuracy")
+    assert ">0.1100</td>" in table and ">1.0000</td>" in table and ">1</th>" in table
     assert ">0.11</td>" in markup.table(frame, "T")
 
 
@@ -387,8 +387,8 @@ def test_results_of_one_row_and_of_several_are_published_as_they_are_read(a_page
     ours = a_page.results(frame)
     assert a_page.published == {}
     assert a_page.fill(f"It reaches {ours.test_accuracy}.") == "It reaches 0.8500 ± 0.0707."
-    found = a_page.published["test_accuracy"]
-    assert (found["values"], found["records"], found["seeds"]) == ([0.8, 0.9], ["k0", "k1"], [0, 1])
+    result = a_page.published["test_accuracy"]
+    assert (result["values"], result["records"], result["seeds"]) == ([0.8, 0.9], ["k0", "k1"], [0, 1])
     rows = a_page.results(pd.concat([frame, frame.assign(row="plain", test_accuracy=0.7, share=0.5)]))
     a_page.publish("gain", rows.ours.test_accuracy - rows.plain.test_accuracy)
     assert {"ours.test_accuracy", "plain.test_accuracy", "gain"} <= set(a_page.published)

@@ -82,7 +82,7 @@ def test_arithmetic_goes_seed_by_seed():
 def test_rows_publish_what_is_read():
     frame = pd.DataFrame({"test_accuracy": [0.8, float("nan")], "status": ["ok", "diverged"]})
     published = {}
-    rows = Rows({"adam": Row(frame, {"seeds": [0, 1]}, lambda name, found: published.update({name: found}))})
+    rows = Rows({"adam": Row(frame, {"seeds": [0, 1]}, lambda name, value: published.update({name: value}))})
     assert rows.adam.test_accuracy.values == (0.8, None) and list(published) == ["test_accuracy"]
     assert rows["adam"]["test_accuracy"] == published["test_accuracy"] and len(rows) == 1
     with pytest.raises(AttributeError, match="no result accuracy; there are test_accuracy"):

@@ -49,7 +49,7 @@ def edited(page, tmp_path, old, new, count=1):
     return copy
 
 
-def said(capsys, *arguments):
+def checked(capsys, *arguments):
     """(exit code, printed text) of check."""
     code = check.main([str(argument) for argument in arguments])
     return code, capsys.readouterr().out
@@ -69,7 +69,7 @@ def resealed(path, old, new):
 
 
 def test_an_untouched_page_passes(page, capsys):
-    code, words = said(capsys, page)
+    code, words = checked(capsys, page)
     assert code == 0
     assert "untouched since export (complete, standard budget)" in words
     accuracy = np.mean(sample_page.predictions()[2])
@@ -101,7 +101,7 @@ def test_it_runs_alone_on_python_39(page, alone, tmp_path):
     ('<a href="#curves">Curves', '<a href="#curves">Bends', "the table of contents, line"),
 ])  # fmt: skip
 def test_it_says_where(page, tmp_path, capsys, old, new, where):
-    code, words = said(capsys, edited(page, tmp_path, old, new))
+    code, words = checked(capsys, edited(page, tmp_path, old, new))
     assert code == 1
     assert "CHANGED since export" in words
     assert where in words
@@ -109,7 +109,7 @@ def test_it_says_where(page, tmp_path, capsys, old, new, where):
 
 
 def test_it_quotes_what_now_stands_there(page, tmp_path, capsys):
-    _, words = said(capsys, edited(page, tmp_path, '<td class="num">0.8503</td>', '<td class="num">0.9503</td>'))
+    _, words = checked(capsys, edited(page, tmp_path, '<td class="num">0.8503</td>', '<td class="num">0.9503</td>'))
     assert "now reads: A1 0.8603 0.9503 0.8403" in words
 
 
@@ -117,13 +117,13 @@ def test_a_pixel_a_removed_cell_and_an_added_sentence(page, tmp_path, capsys):
     image = re.search(r'data:image/[a-z]+;base64,([^"]{2000,})"', page.read_text(encoding="utf-8"))[1]
     data = bytearray(base64.b64decode(image))
     data[len(data) // 2] ^= 1
-    assert "figure 1" in said(capsys, edited(page, tmp_path, image, base64.b64encode(data).decode()))[1]
+    assert "figure 1" in checked(capsys, edited(page, tmp_path, image, base64.b64encode(data).decode()))[1]
     start, end = "<!--§ printed: printout 1", "<!--§ prose: text 3"
     text = page.read_text(encoding="utf-8")
     cut = edited(page, tmp_path, text[text.index(start) : text.index(end)], "")
-    assert "printout 1 (epoch 0 loss 1.000) was removed" in said(capsys, cut)[1]
+    assert "printout 1 (epoch 0 loss 1.000) was removed" in checked(capsys, cut)[1]
     added = edited(page, tmp_path, end, "<!--§ prose: praise--><p>Well done.</p>" + end)
-    assert "added: praise; now reads: Well done." in said(capsys, added)[1]
+    assert "added: praise; now reads: Well done." in checked(capsys, added)[1]
 
 
 def visible_edits(text, count):
@@ -145,7 +145,7 @@ def test_thirty_random_edits_are_all_found(page, tmp_path, capsys):
     for changed in visible_edits(text, 30):
         assert changed != text
         copy.write_text(changed, encoding="utf-8")
-        code, words = said(capsys, copy)
+        code, words = checked(capsys, copy)
         assert code == 1
         assert "changed: " in words
         assert "the manifest, or a mark" not in words
@@ -153,7 +153,7 @@ def test_thirty_random_edits_are_all_found(page, tmp_path, capsys):
 
 def test_a_changed_manifest_is_noticed(page, tmp_path, capsys):
     section = sealed.embedded(page.read_text(encoding="utf-8"), "manifest")["sections"][3][2]
-    _, words = said(capsys, edited(page, tmp_path, section, "0" * 63 + "1"))
+    _, words = checked(capsys, edited(page, tmp_path, section, "0" * 63 + "1"))
     assert "CHANGED since export" in words
 
 
@@ -161,7 +161,7 @@ def test_a_rebuilt_page_is_refuted_by_its_own_predictions(page, tmp_path, capsys
     value = sample_page.bundle()["results"]["test_accuracy"]["value"]
     copy = edited(page, tmp_path, "A. Student", "A. Student")
     resealed(copy, f'"value":{value}', '"value":0.95')
-    code, words = said(capsys, copy)
+    code, words = checked(capsys, copy)
     assert code == 1
     assert "REFUTED: test_accuracy is given as 0.95, its packed predictions give 0.9" in words
     assert "REFUTED: the table of results prints 0.9058 ± 0.0101 for test_accuracy, the results say 0.95" in words
@@ -172,9 +172,9 @@ def test_predictions_cut_short_are_refuted(page, tmp_path, capsys):
     packed = sample_page.bundle()["predictions"]["predicted"][1]
     copy = edited(page, tmp_path, "A. Student", "A. Student")
     resealed(copy, packed, sample_page.pack([1, 2, 3]))
-    assert said(capsys, copy)[0] == 1
+    assert checked(capsys, copy)[0] == 1
     resealed(copy, sample_page.pack([1, 2, 3]), "4:400:not base64")
-    assert "the packed predictions are damaged" in said(capsys, copy)[1]
+    assert "the packed predictions are damaged" in checked(capsys, copy)[1]
 
 
 def test_labels_unpack_as_records_pack_them():
@@ -197,7 +197,7 @@ def test_official_labels_are_recognised(capsys):
 def test_other_line_endings_change_nothing(page, tmp_path, capsys):
     copy = tmp_path / page.name
     copy.write_bytes(b"\xef\xbb\xbf" + page.read_bytes().replace(b"\n", b"\r\n"))
-    assert said(capsys, copy)[0] == 0
+    assert checked(capsys, copy)[0] == 0
 
 
 DAMAGES = {
@@ -219,7 +219,7 @@ def test_damaged_pages_give_a_clear_line(page, tmp_path, capsys, damage):
     spoil, expected = DAMAGES[damage]
     copy = tmp_path / "spoilt.html"
     copy.write_bytes(spoil(page.read_text(encoding="utf-8")))
-    code, words = said(capsys, copy)
+    code, words = checked(capsys, copy)
     assert code == 1
     assert expected in words
     assert words.count("spoilt.html") == 1
@@ -227,8 +227,8 @@ def test_damaged_pages_give_a_clear_line(page, tmp_path, capsys, damage):
 
 
 def test_absent_files_and_folders(tmp_path, capsys):
-    assert "No such file" in said(capsys, tmp_path / "none.html")[1]
-    assert "Is a directory" in said(capsys, tmp_path)[1]
+    assert "No such file" in checked(capsys, tmp_path / "none.html")[1]
+    assert "Is a directory" in checked(capsys, tmp_path)[1]
 
 
 def hand_in(folder, name, **pages):
@@ -254,7 +254,7 @@ def tasks(tmp_path_factory):
 
 def lines(capsys, *paths):
     """(exit code, {file name: its cells})."""
-    code, words = said(capsys, *paths, "--csv")
+    code, words = checked(capsys, *paths, "--csv")
     assert words.splitlines()[0] == COLUMNS
     return code, {Path(cells["file"]).name: cells for cells in csv.DictReader(io.StringIO(words))}
 
@@ -267,15 +267,15 @@ def test_one_line_for_each_hand_in(tasks, tmp_path, capsys):
     hand_in(tmp_path, "c.zip", **{**tasks, TASKS[0]: failed.read_bytes()})
     one_by_one = [lines(capsys, path) for path in sorted(tmp_path.glob("?.zip"))]
     code = max(code for code, _ in one_by_one)
-    found = {name: cells for _, line in one_by_one for name, cells in line.items()}
+    hand_ins = {name: cells for _, line in one_by_one for name, cells in line.items()}
     accuracy = f"{np.mean(sample_page.predictions()[2]):.4f}"
-    assert list(found["a.zip"].values())[1:] == [
+    assert list(hand_ins["a.zip"].values())[1:] == [
         "A. Student", "yes", "", "standard", "0123456789ab-dirty", hashlib.sha256(good.read_bytes()).hexdigest(),
         "no", "yes", accuracy, "", "", "",
     ]  # fmt: skip
-    assert [found["b.zip"][name] for name in ("complete", "untouched", "changed")] == ["yes", "no", "task4_training"]
-    asked = ("author", "complete", "budget", "stand_in")
-    assert [found["c.zip"][name] for name in asked] == ["A. Student+B", "no", "smoke+standard", "yes"]
+    assert [hand_ins["b.zip"][name] for name in ("complete", "untouched", "changed")] == ["yes", "no", "task4_training"]
+    columns = ("author", "complete", "budget", "stand_in")
+    assert [hand_ins["c.zip"][name] for name in columns] == ["A. Student+B", "no", "smoke+standard", "yes"]
     assert code == 1
     assert check.main([str(good), "--csv"]) == 0
 
@@ -299,13 +299,13 @@ def test_what_two_hand_ins_have_alike_is_flagged(tmp_path, capsys):
     own_work(tmp_path / "eve", seed=0, author="eve")
     for name in ("ada", "bob", "eve"):
         hand_in(tmp_path, f"{name}.zip", task5=(tmp_path / name / f"{TASKS[4]}.html").read_bytes())
-    code, found = lines(capsys, *sorted(tmp_path.glob("*.zip")))
+    code, hand_ins = lines(capsys, *sorted(tmp_path.glob("*.zip")))
     assert code == 0  # a flag is for a person to look at
     flags = "{0} (predictions of {1}); {0} (records of {1})"
-    assert found["ada.zip"]["same_as"] == flags.format(tmp_path / "eve.zip", TASKS[4])
-    assert found["eve.zip"]["same_as"] == flags.format(tmp_path / "ada.zip", TASKS[4])
-    assert found["bob.zip"]["same_as"] == ""
-    _, words = said(capsys, ada, bob, tmp_path / "ada.zip")
+    assert hand_ins["ada.zip"]["same_as"] == flags.format(tmp_path / "eve.zip", TASKS[4])
+    assert hand_ins["eve.zip"]["same_as"] == flags.format(tmp_path / "ada.zip", TASKS[4])
+    assert hand_ins["bob.zip"]["same_as"] == ""
+    _, words = checked(capsys, ada, bob, tmp_path / "ada.zip")
     assert f"  FLAG: same page as {tmp_path / 'ada.zip'}\n" in words
     assert words.count("FLAG") == 6  # page, predictions and records, both ways
 
@@ -315,7 +315,7 @@ def test_pages_of_one_hand_in_may_share_a_training(tmp_path, capsys):
     for name in TASKS[3:]:
         bundle = sample_page.bundle(own=["record 1"])
         sample_page.page(tmp_path, name, content=sample_page.cells(bundle))
-    _, words = said(capsys, *tmp_path.glob("*.html"))
+    _, words = checked(capsys, *tmp_path.glob("*.html"))
     assert "FLAG" not in words
 
 
@@ -325,13 +325,13 @@ def test_pages_of_one_hand_in_may_share_a_training(tmp_path, capsys):
     ("<p>The gap between", "<!-- a note\nof two lines -->\n\n<p>The gap between"),
 ])  # fmt: skip
 def test_an_edit_of_a_comment_is_told_from_an_edit_of_a_number(page, tmp_path, capsys, old, new):
-    code, words = said(capsys, edited(page, tmp_path, old, new))
+    code, words = checked(capsys, edited(page, tmp_path, old, new))
     assert code == 1
     assert "CHANGED since export, in HTML comments alone" in words
     assert words.count(COMMENTS) == words.count("changed: ") == 1
     both = edited(page, tmp_path, old, new)
     both.write_text(both.read_text(encoding="utf-8").replace("0.8503</td>", "0.9503</td>"), encoding="utf-8")
-    _, words = said(capsys, both)
+    _, words = checked(capsys, both)
     assert "CHANGED since export (" in words
     assert "0.9503" in words and COMMENTS in words
 
@@ -339,7 +339,7 @@ def test_an_edit_of_a_comment_is_told_from_an_edit_of_a_number(page, tmp_path, c
 @pytest.mark.parametrize("hidden", ["<!--> 0.99 <!-- -->", "<!---> 0.99 <!-- -->", "<!-- --!> 0.99 <!-- -->"])
 def test_what_only_looks_like_a_comment_is_read(page, tmp_path, capsys, hidden):
     """A browser ends these comments before the number."""
-    _, words = said(capsys, edited(page, tmp_path, "<p>The gap between", f"{hidden}<p>The gap between"))
+    _, words = checked(capsys, edited(page, tmp_path, "<p>The gap between", f"{hidden}<p>The gap between"))
     assert "CHANGED since export (" in words
     assert COMMENTS not in words
 
@@ -350,9 +350,9 @@ def test_a_comment_of_the_page_itself_may_be_edited_and_is_told(tmp_path, capsys
     folder = tmp_path / "edited"
     folder.mkdir()
     if "<!-- once -->" in page.read_text(encoding="utf-8"):
-        _, words = said(capsys, edited(page, folder, "<!-- once -->", "<!-- twice -->"))
+        _, words = checked(capsys, edited(page, folder, "<!-- once -->", "<!-- twice -->"))
         assert "in HTML comments alone" in words
-    _, words = said(capsys, edited(page, folder, "54,000 images.</p>", "64,000 images.</p>"))
+    _, words = checked(capsys, edited(page, folder, "54,000 images.</p>", "64,000 images.</p>"))
     assert "now reads: " in words and COMMENTS not in words
 
 
@@ -364,8 +364,8 @@ def test_a_hand_in_that_lacks_pages_is_not_complete(tasks, tmp_path, capsys):
     hand_in(tmp_path, "study.zip", index=index, **tasks)
     plain = sample_page.page(tmp_path, TASKS[1], status="complete, no results").read_bytes()
     hand_in(tmp_path, "plain.zip", **{**tasks, TASKS[1]: plain})
-    _, found = lines(capsys, *sorted(tmp_path.glob("*.zip")))
-    answers = {name: (cells["complete"], cells["missing"]) for name, cells in found.items()}
+    _, hand_ins = lines(capsys, *sorted(tmp_path.glob("*.zip")))
+    answers = {name: (cells["complete"], cells["missing"]) for name, cells in hand_ins.items()}
     assert answers == {"three.zip": ("no", "task3"), "study.zip": ("no", "study_a"), "plain.zip": ("yes", "")}
 
 
@@ -376,14 +376,14 @@ def test_archives_that_cannot_be_read_say_so(tasks, tmp_path, capsys):
     (tmp_path / "spoilt.zip").write_bytes(whole[:1000] + bytes(20) + whole[1020:])
     (tmp_path / "page.zip").write_bytes(tasks[TASKS[0]])
     (tmp_path / "rar.ZIP").write_bytes(b"Rar!\x1a\x07\x01\x00" + bytes(99))
-    code, found = lines(capsys, *sorted(tmp_path.glob("*.[zZ]*")))
+    code, hand_ins = lines(capsys, *sorted(tmp_path.glob("*.[zZ]*")))
     assert code == 1
-    wrong = {name: cells for name, cells in found.items() if name != "whole.zip"}
+    wrong = {name: cells for name, cells in hand_ins.items() if name != "whole.zip"}
     assert len(wrong) == 5 and all(
         c["problem"] and (c["complete"], c["untouched"]) == ("no", "no") for c in wrong.values()
     )
     for name in ("page.zip", "rar.ZIP", "cut.zip"):
-        assert "not a zip archive, or only a part of one" in found[name]["problem"]
+        assert "not a zip archive, or only a part of one" in hand_ins[name]["problem"]
 
 
 @pytest.mark.parametrize("options", [[], ["--csv"]])
@@ -423,10 +423,10 @@ def test_a_page_exchanged_for_another_export_is_refuted(page, tmp_path, capsys):
     """The index lists the hash of each page, so a whole page cannot be exchanged."""
     manifest = sealed.embedded(page.read_text(encoding="utf-8"), "manifest")
     index = sealed_index(page.parent, {page.name: manifest["file"]})
-    assert said(capsys, index, page)[0] == 0
+    assert checked(capsys, index, page)[0] == 0
     other = sample_page.page(tmp_path, author="Somebody else")
     index = sealed_index(tmp_path, {page.name: manifest["file"]})
-    code, words = said(capsys, index, other)
+    code, words = checked(capsys, index, other)
     assert code == 1
     assert "not the page that the index lists" in words
 
@@ -459,16 +459,16 @@ def two_students(page, tmp_path):
 def test_an_index_speaks_for_its_own_folder(two_students, tmp_path, capsys):
     ada, bob = two_students
     files = sorted([*ada.glob("*.html"), *bob.glob("*.html")])
-    assert said(capsys, *files)[0] == 0
+    assert checked(capsys, *files)[0] == 0
     both = tmp_path / "both.zip"
     with zipfile.ZipFile(both, "w") as archive:
         for path in files:
             archive.write(path, path.relative_to(tmp_path))
-    assert said(capsys, both)[0] == 0
-    assert said(capsys, both, *files)[0] == 0
+    assert checked(capsys, both)[0] == 0
+    assert checked(capsys, both, *files)[0] == 0
     page = next(path for path in files if path.name != "index.html" and path.parent == bob)
     page.write_bytes((ada / page.name).read_bytes())
-    code, words = said(capsys, *files)
+    code, words = checked(capsys, *files)
     assert (code, words.count("not the page that the index lists")) == (1, 1)
     assert f"{page}: REFUTED" in words
 
@@ -476,7 +476,7 @@ def test_an_index_speaks_for_its_own_folder(two_students, tmp_path, capsys):
 def test_two_indices_in_one_folder_both_count(two_students, capsys):
     ada, bob = two_students
     (ada / "index (1).html").write_bytes((bob / "index.html").read_bytes())
-    assert said(capsys, *sorted(ada.glob("*.html")))[0] == 0
+    assert checked(capsys, *sorted(ada.glob("*.html")))[0] == 0
 
 
 def test_what_macos_adds_and_a_foreign_page_change_nothing(page, tmp_path, capsys):
@@ -486,11 +486,11 @@ def test_what_macos_adds_and_a_foreign_page_change_nothing(page, tmp_path, capsy
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in {"reports/page.html": page.read_bytes(), **extra, **foreign}.items():
             archive.writestr(name, data)
-    code, words = said(capsys, path)
+    code, words = checked(capsys, path)
     assert code == 0
     assert words.count("left out, carries no manifest: not a page of this project") == 2
     assert "._" not in words
-    _, table = said(capsys, path, "--csv")
+    _, table = checked(capsys, path, "--csv")
     [cells] = csv.DictReader(io.StringIO(table))
     assert (cells["missing"], cells["untouched"]) == ("task1+task2+task3+task5", "yes")
     assert "reports/notes.html: left out" in cells["problem"]
@@ -502,13 +502,13 @@ def test_a_page_with_nothing_of_ours_left_is_missed_where_the_index_lists_it(pag
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(index, "index.html")
         archive.writestr(page.name, "<p>accuracy 0.99</p>")
-    code, words = said(capsys, path)
+    code, words = checked(capsys, path)
     assert code == 1
     assert "the index lists one" in words
 
 
 def test_a_zip_with_foreign_pages_alone_holds_none(tmp_path, capsys):
     path = hand_in(tmp_path, "foreign.zip", notes="<p>mine</p>")
-    code, words = said(capsys, path)
+    code, words = checked(capsys, path)
     assert code == 1
     assert "holds no page of this project" in words

@@ -76,8 +76,8 @@ class View:
 
 def violations(page) -> list[str]:
     """What axe finds against WCAG 2.2 AA, one line each."""
-    found = Axe().run(page, options=RULES).response["violations"]
-    return [f"{v['id']}: {node['target']} {node['failureSummary'][:300]}" for v in found for node in v["nodes"]]
+    broken_rules = Axe().run(page, options=RULES).response["violations"]
+    return [f"{v['id']}: {node['target']} {node['failureSummary'][:300]}" for v in broken_rules for node in v["nodes"]]
 
 
 def test_nothing_is_requested_and_nothing_complains(chromium, file):
@@ -162,8 +162,8 @@ def test_a_wide_table_is_stacked_on_a_phone_and_whole_on_a_desk(chromium, made):
     for width in (390, 1280):
         with View(chromium, made[0] / "task4_training.html", width) as view:
             assert view.page.evaluate(clipped) == 0
-            said = view.page.evaluate("getComputedStyle(document.querySelector('.stack td'), '::before').content")
-            assert (said != "none") == (width == 390)
+            label = view.page.evaluate("getComputedStyle(document.querySelector('.stack td'), '::before').content")
+            assert (label != "none") == (width == 390)
 
 
 def test_every_link_of_the_contents_leads_to_a_heading(chromium, file):
@@ -246,9 +246,9 @@ def test_better_than_a_default_export(chromium, tmp_path, capsys):
     rows = compare(chromium, tmp_path / "task4_training.ipynb", ours, tmp_path)
     with capsys.disabled():
         print(f"\n{'':20}{'nbconvert':>12}{'ours':>12}")
-        for name, theirs, mine in rows:
-            print(f"{name:20}{theirs:>12,}{mine:>12,}")
-    default, mine = ({name: row[i] for name, *row in rows} for i in (0, 1))
-    assert mine["bytes"] < default["bytes"] / 2
-    assert [mine[name] for name in ("requests", "scripts", "images without alt", "axe violations")] == [0] * 4
+        for name, theirs, own in rows:
+            print(f"{name:20}{theirs:>12,}{own:>12,}")
+    default, own = ({name: row[i] for name, *row in rows} for i in (0, 1))
+    assert own["bytes"] < default["bytes"] / 2
+    assert [own[name] for name in ("requests", "scripts", "images without alt", "axe violations")] == [0] * 4
     assert default["requests"] > 0 and default["scripts"] > 0 and default["images without alt"] > 0

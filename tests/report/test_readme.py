@@ -28,16 +28,16 @@ def test_every_count_of_the_readme_is_one_of_the_summary():
 
 
 def test_our_own_network_stands_with_its_interval_its_cost_and_what_is_missing():
-    known = {"value": 0.922, "std": 0.002, "n": 4, "share": 1.0}
-    results = {"study_g.final.our_own_network.test_accuracy": known, "study_g.final.minutes": {"values": [30.0] * 4}}
+    accuracy = {"value": 0.922, "std": 0.002, "n": 4, "share": 1.0}
+    results = {"study_g.final.our_own_network.test_accuracy": accuracy, "study_g.final.minutes": {"values": [30.0] * 4}}
     half = stats.t.ppf(0.975, 3) * 0.002 / 2
     text = " ".join(readme._own(results))
     assert f"0.9220, 95 % interval of the mean {0.922 - half:.4f} to {0.922 + half:.4f}" in text
     assert "took 2.0 hours" in text and text.rstrip().endswith("Aimed at was 0.93, 0.0080 is missing.")
-    results |= {"study_g.final.our_own_network.test_accuracy": known | {"value": 0.931}}
+    results |= {"study_g.final.our_own_network.test_accuracy": accuracy | {"value": 0.931}}
     assert " ".join(readme._own(results)).rstrip().endswith("Aimed at was 0.93, reached.")
-    known["share"] = 0.5
-    assert readme._own({"study_g.final.our_own_network.test_accuracy": known}) == readme._own({}) == []
+    accuracy["share"] = 0.5
+    assert readme._own({"study_g.final.our_own_network.test_accuracy": accuracy}) == readme._own({}) == []
 
 
 def test_only_what_lies_between_the_marks_is_written(tmp_path, monkeypatch):

@@ -30,5 +30,5 @@ def test_records_are_verified_and_a_wrong_one_is_named(tmp_path, monkeypatch, ca
     records.write("lines", lost)
     monkeypatch.setattr("helpers.device.num_gpus", lambda: 0)
     assert verify.verify({}) == 0
-    told = capsys.readouterr().out
-    assert "1 trainings on a GPU are left out" in told and "1 of 1 trials reproduced" in told
+    printed = capsys.readouterr().out
+    assert "1 trainings on a GPU are left out" in printed and "1 of 1 trials reproduced" in printed

@@ -28,8 +28,8 @@ def squares(tmp_path, monkeypatch):
     for part in ("train", "test"):
         np.save(folder / f"{part}_images.npy", images)
         np.save(folder / f"{part}_labels.npy", labels)
-    told = {"title": "squares", "source": "test", "standin": False, "fingerprint": "0", "classes": list("0123456789")}
-    (folder / "meta.json").write_text(json.dumps(told))
+    meta = {"title": "squares", "source": "test", "standin": False, "fingerprint": "0", "classes": list("0123456789")}
+    (folder / "meta.json").write_text(json.dumps(meta))
 
 
 def test_the_gradient_of_the_printed_loss_has_the_wrong_sign():

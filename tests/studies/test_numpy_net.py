@@ -73,9 +73,9 @@ def test_gradient_equals_autograd(number, biases, reduction, delta, dtype, toler
     ours = numpy_net.gradients(net, x.astype(dtype), targets.astype(dtype), rules)
     expected = by_autograd(net, architecture, x, labels, rules, classes)
     assert len(ours) == len(expected) == len(net.weights) * (2 if biases else 1)
-    for mine, theirs in zip(ours, expected):
-        assert mine.dtype == dtype and mine.shape == theirs.shape
-        assert np.abs(mine - theirs).max() <= tolerance * np.abs(theirs).max()
+    for gradient, theirs in zip(ours, expected):
+        assert gradient.dtype == dtype and gradient.shape == theirs.shape
+        assert np.abs(gradient - theirs).max() <= tolerance * np.abs(theirs).max()
 
 
 @pytest.mark.parametrize("delta", ["cross_entropy", "squared"])
@@ -112,8 +112,8 @@ def test_published_mode_repeats_the_published_loop(number, batch_size):
     )
     options = {"batch_size": batch_size, "rules": Rules(**PUBLISHED), "seed": 4}
     list(numpy_net.fit(net, images, labels, epochs=2, lr=0.01, **options))
-    for mine, theirs in zip(net.weights, expected):
-        assert np.abs(mine - theirs).max() < 1e-6 * np.abs(theirs).max()  # its pixels are float32, ours float64
+    for weights, theirs in zip(net.weights, expected):
+        assert np.abs(weights - theirs).max() < 1e-6 * np.abs(theirs).max()  # its pixels are float32, ours float64
     seen = numpy_net.evaluate(net, images, labels)
     assert seen["accuracy"] == history[-1][0] and seen["loss"] == pytest.approx(history[-1][1], rel=1e-6)
 

@@ -42,19 +42,19 @@ def test_it_never_reads_the_test_set(config):
 
 def test_every_choice_of_the_page_reaches_the_training(config):
     values = {**vars(config), **config.options, "network": "ours"}
-    asked = {name: value for name, value in PARAMETERS.items() if name != "seeds"} | {"augment": ("flip",)}
-    assert {name: values[name] for name in asked} == asked
+    choices = {name: value for name, value in PARAMETERS.items() if name != "seeds"} | {"augment": ("flip",)}
+    assert {name: values[name] for name in choices} == choices
 
 
 @pytest.mark.parametrize("network, model", [("ours", "patch_mlp"), ("report_a", "report_a"), ("report_c", "patch_mlp")])
 def test_what_is_not_given_is_what_the_search_found(config, network, model):
-    chosen, page = ours.found(), SimpleNamespace(**NOT_GIVEN, network=network)
-    asked = ours.our_model(page, data.load(tiny.NAME))
-    assert (asked.epochs, asked.seed, asked.keep, asked.dataset) == (4, 3, "best", tiny.NAME)
-    assert (asked.lr, asked.optimiser, asked.augment) == (chosen.lr, chosen.optimiser, chosen.augment)
-    assert asked.model == model and (asked.options == chosen.options) == (network == "ours")
-    assert networks.build(asked.model, asked.options).patch_size in (4, 7, 14)
-    assert len(ours.hyper_parameters(asked))
+    chosen, page = ours.winner(), SimpleNamespace(**NOT_GIVEN, network=network)
+    our_config = ours.our_model(page, data.load(tiny.NAME))
+    assert (our_config.epochs, our_config.seed, our_config.keep, our_config.dataset) == (4, 3, "best", tiny.NAME)
+    assert (our_config.lr, our_config.optimiser, our_config.augment) == (chosen.lr, chosen.optimiser, chosen.augment)
+    assert our_config.model == model and (our_config.options == chosen.options) == (network == "ours")
+    assert networks.build(our_config.model, our_config.options).patch_size in (4, 7, 14)
+    assert len(ours.hyper_parameters(our_config))
 
 
 def test_another_optimiser_does_not_keep_the_momentum_of_muon(config):
@@ -68,7 +68,7 @@ def test_a_damaged_result_of_the_search_is_refused_in_one_line(tmp_path, monkeyp
     monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
     (tmp_path / "search.json").write_text(text)
     with pytest.raises(CourseworkError, match=r"search\.json: no result of study G .*; take it from the repository"):
-        ours.found()
+        ours.winner()
 
 
 def values(config):
@@ -87,7 +87,7 @@ def test_every_hyper_parameter_is_in_the_table(config):
 
 
 def test_the_table_says_who_chose_each_value(config):
-    table = ours.hyper_parameters(ours.found()).set_index("hyper-parameter")["chosen by"]
+    table = ours.hyper_parameters(ours.winner()).set_index("hyper-parameter")["chosen by"]
     both = "mirroring given, the rest searched"
     assert {*table} == {"search", "given", "given: twice the width", "time allowed", "PyTorch's default", both}
     searched = [name for name, by in table.items() if by in ("search", both)]
@@ -133,8 +133,8 @@ def test_a_long_schedule_takes_what_was_found_for_it_and_seeds_train_side_by_sid
     monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
     for epochs, seeds in ((ours.LONG - 1, 1), (ours.LONG, 5)):
         page = SimpleNamespace(**NOT_GIVEN | {"epochs": epochs, "seeds": seeds}, network="ours")
-        asked = ours.our_model(page, data.load(tiny.NAME))
-        assert (asked.lr == 0.123) == (epochs == ours.LONG) and asked.threads == (2 if seeds == 1 else 1)
+        our_config = ours.our_model(page, data.load(tiny.NAME))
+        assert (our_config.lr == 0.123) == (epochs == ours.LONG) and our_config.threads == (2 if seeds == 1 else 1)
 
 
 def test_a_notebook_accepts_the_optimisers_that_there_are():

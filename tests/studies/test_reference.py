@@ -49,8 +49,8 @@ def test_logistic_regression_labels_as_the_same_problem_solved_by_pytorch():
 
     optimiser.step(loss)
     tests = torch.tensor(dataset.test_images.reshape(len(dataset.test_images), -1) / 255, dtype=torch.float32)
-    found = train("logistic regression")["predictions"]
-    assert np.mean(layer(tests).argmax(1).numpy() == found) > 0.9
+    predictions = train("logistic regression")["predictions"]
+    assert np.mean(layer(tests).argmax(1).numpy() == predictions) > 0.9
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -61,7 +61,7 @@ def test_a_csv_of_ones_own_is_read_and_split(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a,b\n1,2\n", "no column input or label"),
         ("input,label\n" + "1,2\n" * 25 + "x,3\n", "line 27: not a finite number"),
@@ -70,10 +70,10 @@ def test_a_csv_of_ones_own_is_read_and_split(tmp_path):
         ("", "No columns"),
     ],
 )
-def test_unusable_csv_files_get_one_line(tmp_path, text, said):
+def test_unusable_csv_files_get_one_line(tmp_path, text, message):
     path = tmp_path / "bad.csv"
     path.write_text(text)
-    with pytest.raises(CourseworkError, match=said) as error:
+    with pytest.raises(CourseworkError, match=message) as error:
         regression.read_csv(str(path))
     assert "\n" not in str(error.value) and "bad.csv" in str(error.value)
 

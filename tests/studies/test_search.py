@@ -33,15 +33,15 @@ def space(trial, epochs, **more):
 
 
 def test_one_in_three_goes_on_and_the_best_is_the_best_validation_accuracy():
-    frame, asked = search.search(score_rate, space, **SETTINGS)
+    frame, study = search.search(score_rate, space, **SETTINGS)
     trained = frame.groupby("epochs")["candidate"].nunique()
-    states = collections.Counter(trial.state.name for trial in asked.trials)
+    states = collections.Counter(trial.state.name for trial in study.trials)
     assert trained[6] == 9 and trained[18] == states["COMPLETE"] < 9 and states["PRUNED"] == 9 - trained[18]
     last = frame[frame["epochs"] == 18]
-    assert asked.best_value == last["validation_accuracy"].max()
-    for trial in asked.trials:
-        mine = frame[(frame["candidate"] == trial.number) & (frame["epochs"] == 6)].iloc[0]
-        assert mine["record"]["config"]["lr"] == trial.params["lr"]
+    assert study.best_value == last["validation_accuracy"].max()
+    for trial in study.trials:
+        row = frame[(frame["candidate"] == trial.number) & (frame["epochs"] == 6)].iloc[0]
+        assert row["record"]["config"]["lr"] == trial.params["lr"]
         dropped = trial.state.name == "PRUNED"
         assert dropped == (trial.number not in set(last["candidate"]))
 
@@ -61,10 +61,10 @@ def test_a_search_that_would_read_the_test_set_is_refused(reads):
 
 
 def test_importance_finds_the_setting_that_matters():
-    _, asked = search.search(score_rate, space, **SETTINGS | {"candidates": 12})
-    shares = search.importance(asked, 6)
+    _, study = search.search(score_rate, space, **SETTINGS | {"candidates": 12})
+    shares = search.importance(study, 6)
     assert shares.index[0] == "lr" and shares.sum() == pytest.approx(1)
-    assert search.importance(asked, 77).empty
+    assert search.importance(study, 77).empty
 
 
 def test_an_ablation_changes_one_factor_at_a_time():
@@ -75,45 +75,45 @@ def test_an_ablation_changes_one_factor_at_a_time():
     assert rows["slow"].options == {"width": 12} and rows["slow"].lr == 0.01
 
 
-def test_known_settings_are_tried_first():
-    known = ({"lr": 0.05, "width": 4}, {"lr": 0.002, "width": 12})
-    _, asked = search.search(score_rate, space, **SETTINGS | {"candidates": 3, "known": known})
-    assert [trial.params for trial in asked.trials[:2]] == list(known) and asked.trials[2].params not in known
+def test_settings_to_start_from_are_tried_first():
+    starts = ({"lr": 0.05, "width": 4}, {"lr": 0.002, "width": 12})
+    _, study = search.search(score_rate, space, **SETTINGS | {"candidates": 3, "starts": starts})
+    assert [trial.params for trial in study.trials[:2]] == list(starts) and study.trials[2].params not in starts
 
 
 def test_the_chosen_config_is_saved_without_what_a_page_decides(tmp_path, monkeypatch):
     """And taken up again by `ours`: the same training, whatever data set, seed and length a page then asks for."""
-    frame, asked = search.search(score_rate, space, **SETTINGS)
+    frame, study = search.search(score_rate, space, **SETTINGS)
     best = next(record["config"] for record in frame["record"] if record["config"]["epochs"] == 18)
     config = ClassifierConfig(**best | {"watch": ("validation",), "augment": ("flip",)})
-    search.save(asked, config, tmp_path / "search.json", long=replace(config, lr=0.5))
+    search.save(study, config, tmp_path / "search.json", long=replace(config, lr=0.5))
     monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
-    found = ours.found()
-    assert ours.found(ours.LONG).lr == 0.5
-    assert (found.lr, found.options, found.augment) == (config.lr, config.options, ("flip",))
-    assert found.epochs == ClassifierConfig().epochs and found.dataset == "fashion_mnist"
+    winner = ours.winner()
+    assert ours.winner(ours.LONG).lr == 0.5
+    assert (winner.lr, winner.options, winner.augment) == (config.lr, config.options, ("flip",))
+    assert winner.epochs == ClassifierConfig().epochs and winner.dataset == "fashion_mnist"
 
 
 def test_the_table_of_settings_names_what_was_offered_and_chosen():
-    asked = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
-    trial = asked.ask()
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    trial = study.ask()
     rate, moved = trial.suggest_float("rate", 0.001, 0.01), trial.suggest_categorical("moved", [True, False])
-    asked.tell(trial, 1.0)
-    table = search.settings(asked, 0).set_index("setting")
+    study.tell(trial, 1.0)
+    table = search.settings(study, 0).set_index("setting")
     assert table.loc["rate"].tolist() == ["0.001 to 0.01", f"{rate:.2g}"]
     assert table.loc["moved"].tolist() == ["yes, no", "yes" if moved else "no"]
 
 
 def test_the_table_of_settings_sets_the_rates_of_two_optimisers_side_by_side():
-    asked = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     for optimiser in ("adamw", "muon"):
-        asked.enqueue_trial({"optimiser": optimiser})
-        trial = asked.ask()
+        study.enqueue_trial({"optimiser": optimiser})
+        trial = study.ask()
         named = trial.suggest_categorical("optimiser", ["muon", "adamw"])
         trial.suggest_float(f"rate of {named}", 0.001, 0.01)
         trial.suggest_categorical("weight decay", [0.0, 0.1])
-        asked.tell(trial, 1.0)
-    table = search.settings(asked, 1).set_index("setting")
+        study.tell(trial, 1.0)
+    table = search.settings(study, 1).set_index("setting")
     assert list(table.index) == ["optimiser", "rate of AdamW", "rate of Muon", "weight decay"]
     assert table.loc["optimiser"].tolist() == ["Muon, AdamW", "Muon"]
     assert table.loc["rate of AdamW", "chosen"] == "" and search.in_words("moved") == "moved"

@@ -45,26 +45,26 @@ def by_hand(weights, mirror: bool) -> np.ndarray:
 
 
 def test_a_reading_is_the_forward_pass_of_the_kept_weights(trained):
-    found, labels = test_set.read_test_set(CONFIG, tiny.context()), data.load(tiny.NAME).test_labels
+    reading, labels = test_set.read_test_set(CONFIG, tiny.context()), data.load(tiny.NAME).test_labels
     straight, mirrored = (by_hand(trained["checkpoint"], mirror) for mirror in (False, True))
-    assert np.array_equal(found["predictions"], straight.argmax(1))
-    assert found["arrays"]["probabilities"] == pytest.approx(straight, abs=1e-3)  # float16
-    assert found["metrics"]["test_accuracy"] == (straight.argmax(1) == labels).mean()
-    assert found["metrics"]["mirrored_test_accuracy"] == ((straight + mirrored).argmax(1) == labels).mean()
+    assert np.array_equal(reading["predictions"], straight.argmax(1))
+    assert reading["arrays"]["probabilities"] == pytest.approx(straight, abs=1e-3)  # float16
+    assert reading["metrics"]["test_accuracy"] == (straight.argmax(1) == labels).mean()
+    assert reading["metrics"]["mirrored_test_accuracy"] == ((straight + mirrored).argmax(1) == labels).mean()
     few = test_set.read_test_set(replace(CONFIG, test_limit=7), tiny.context())
-    assert np.array_equal(few["predictions"], found["predictions"][:7]) and few["examples"] == 7
+    assert np.array_equal(few["predictions"], reading["predictions"][:7]) and few["examples"] == 7
 
 
 def test_without_weights_the_network_is_trained_to_the_same_bits(trained):
-    found = test_set.read_test_set(CONFIG, tiny.context())
+    reading = test_set.read_test_set(CONFIG, tiny.context())
     path = records.checkpoint_path(test_set.STUDY, records.key(training.train_classifier, CONFIG))
     path.unlink()
     path.with_suffix(".json").unlink()
     with pytest.raises(CourseworkError, match="FRESH=1"):
         test_set.trained_network(CONFIG)
     again = test_set.read_test_set(CONFIG, tiny.context())
-    assert again["metrics"] == found["metrics"]
-    assert np.array_equal(again["arrays"]["probabilities"], found["arrays"]["probabilities"])
+    assert again["metrics"] == reading["metrics"]
+    assert np.array_equal(again["arrays"]["probabilities"], reading["arrays"]["probabilities"])
 
 
 def test_a_reading_and_its_training_have_keys_of_their_own_and_a_probe(trained):

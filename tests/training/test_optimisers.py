@@ -201,8 +201,8 @@ def test_a_second_stage_has_the_momentum_that_it_asks_for_and_the_first_none():
         scheduler.step()
     descend(theirs, [torch.optim.SGD(theirs.parameters(), lr=0.5)], steps=2)
     expected = descend(theirs, [torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9)], steps=3)
-    for weights, wanted in zip(after, expected):
-        torch.testing.assert_close(weights, wanted, atol=1e-6, rtol=1e-5)
+    for weights, expected_weights in zip(after, expected):
+        torch.testing.assert_close(weights, expected_weights, atol=1e-6, rtol=1e-5)
 
 
 def test_a_stage_with_momentum_is_refused_where_the_optimiser_has_none():

@@ -65,8 +65,8 @@ def test_the_updates_are_those_of_the_plain_loop(name):
     for precision, tolerance in {"float32": 1e-5, "bfloat16": 0.02}.items():
         plain, ours = network(name), network(name)
         expected = by_autocast(plain, CONFIG, precision)
-        found = by_weights(ours, CONFIG, precision)
-        assert found == pytest.approx(expected, rel=tolerance)
+        losses = by_weights(ours, CONFIG, precision)
+        assert losses == pytest.approx(expected, rel=tolerance)
         assert expected[0] != expected[-1]
         for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
             assert one.dtype == torch.float32 and one.stride() == other.stride()

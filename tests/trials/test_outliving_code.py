@@ -24,8 +24,8 @@ SHARES = "page.publish('share', trials['share'].min())\npage.finish()"
 
 def add_a_network(helpers):
     registry = helpers / "networks" / "registry.py"
-    mine = "def mine(*, input_shape, classes):\n    return None\n\n\n"
-    registry.write_text(registry.read_text().replace("MODELS = {", f'{mine}MODELS = {{\n    "mine": mine,', 1))
+    network = "def mine(*, input_shape, classes):\n    return None\n\n\n"
+    registry.write_text(registry.read_text().replace("MODELS = {", f'{network}MODELS = {{\n    "mine": mine,', 1))
 
 
 def move_a_file(helpers):
@@ -101,8 +101,8 @@ def committed(study: str, kind: str = "classifier"):
     for name in ("fashion_mnist", "cifar10"):
         sources.obtain(name)  # a fresh checkout has nothing decoded yet
     paths = (base.PUBLISHED / "records" / study).glob("*.json")
-    found = [record for path in paths if (record := records.load(path)) and record["trial"] == kind]
-    record = min((r for r in found if r["probe"]), key=lambda r: r["seconds"])
+    stored = [record for path in paths if (record := records.load(path)) and record["trial"] == kind]
+    record = min((r for r in stored if r["probe"]), key=lambda r: r["seconds"])
     return record, *kinds.remade(record)
 
 
@@ -117,8 +117,8 @@ def test_the_probes_of_every_study_notice_a_rate_used_times_1_0001(study, kind):
     small = probe.probe_of(config)
     with engine.threads_limited(1):
         plain, again, changed = (
-            probe.measure(function, asked, engine.Context(device="cpu"), {})
-            for asked in (small, small, replace(small, lr=1.0001 * small.lr))
+            probe.measure(function, variant, engine.Context(device="cpu"), {})
+            for variant in (small, small, replace(small, lr=1.0001 * small.lr))
         )
     assert probe.compare(plain, again) == "equal"
     assert probe.compare(plain, changed) in ("close", "different")

@@ -35,10 +35,10 @@ from helpers.base import CourseworkError
 from helpers.trials import probe
 from trial_functions import Config, fit_line
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
+    settings = json.loads(sys.argv[1])
     try:
-        frame = trials.run(fit_line, {"row": Config(**asked["config"])}, study="study", seeds=asked["seeds"],
-                           jobs=asked.get("jobs", 2))
+        frame = trials.run(fit_line, {"row": Config(**settings["config"])}, study="study", seeds=settings["seeds"],
+                           jobs=settings.get("jobs", 2))
     except CourseworkError as error:
         sys.exit(str(error))
     print(json.dumps([probe.repeatable(record) for record in frame["record"]]))
@@ -58,10 +58,10 @@ def drive(home):
     driver.write_text(DRIVER)
 
     def start(seeds, jobs=2, home=home, limit=None, **config):
-        asked = json.dumps({"seeds": seeds, "jobs": jobs, "config": config})
+        settings = json.dumps({"seeds": seeds, "jobs": jobs, "config": config})
         environment = os.environ | {"PYTHONPATH": PATHS, "COURSEWORK_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
         process = subprocess.Popen(
-            [sys.executable, driver, asked], env=environment, text=True,
+            [sys.executable, driver, settings], env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
             preexec_fn=limit,
         )  # fmt: skip
@@ -148,9 +148,9 @@ def test_torch_results_are_the_same_in_a_worker_and_here(home):
 
     config, before = Config(points=500), torch.get_num_threads()
     here = trials.run(fit_torch, [config], study="here", jobs=0)
-    there = trials.run(fit_torch, [config], study="there", jobs=2)
-    assert probe.repeatable(here["record"][0])["files"] == probe.repeatable(there["record"][0])["files"] != {}
-    assert list(here["history"][0]["loss"]) == list(there["history"][0]["loss"])
+    in_worker = trials.run(fit_torch, [config], study="there", jobs=2)
+    assert probe.repeatable(here["record"][0])["files"] == probe.repeatable(in_worker["record"][0])["files"] != {}
+    assert list(here["history"][0]["loss"]) == list(in_worker["history"][0]["loss"])
     assert torch.get_num_threads() == before
 
 
@@ -413,10 +413,10 @@ print([[sorted(output.get("data", ["text"])) for output in cell.outputs] for cel
 
 def test_a_notebook_gets_one_bar_and_one_curve_and_a_built_page_neither(home):
     environment = os.environ | {"PYTHONPATH": PATHS, "IPYTHONDIR": str(home)}
-    told = subprocess.run([sys.executable, "-c", NOTEBOOK], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", NOTEBOOK], env=environment, capture_output=True, text=True, check=True)
     bar, curve = ["application/vnd.jupyter.widget-view+json", "text/plain"], ["image/png", "text/plain"]
     table = ["text/html", "text/plain"]
-    assert told.stdout == f"{[[], [bar, curve, table], [], [], [['text']]]}\n"
+    assert done.stdout == f"{[[], [bar, curve, table], [], [], [['text']]]}\n"
 
 
 # Stale records: probed, adopted, or trained again

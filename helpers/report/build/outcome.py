@@ -210,6 +210,6 @@ def _set_page(executed: str, state: dict) -> str:
 
 def _keeps_the_page_before(job: Job, state: dict, folder: Path) -> bool:
     before = job.before or {}
-    there = all((folder / f"{job.name}.{suffix}").exists() for suffix in ("html", "ipynb"))
+    whole = all((folder / f"{job.name}.{suffix}").exists() for suffix in ("html", "ipynb"))
     same = before.get("inputs", {}).get("parameters") == job.inputs["parameters"]
-    return there and same and before.get("status") in COMPLETE and state["status"] not in COMPLETE
+    return whole and same and before.get("status") in COMPLETE and state["status"] not in COMPLETE

@@ -12,6 +12,7 @@ import re
 import tempfile
 import threading
 import time
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,8 +79,8 @@ class Build:
         """Set the pages that lie in the folder again where they name another author; returns the new index."""
         self._look()
         for job in self.jobs.values():
-            there = job.before and (self.folder / f"{job.name}.ipynb").exists()
-            if there and job.before.get("author") != self.author:
+            has_page = job.before and (self.folder / f"{job.name}.ipynb").exists()
+            if has_page and job.before.get("author") != self.author:
                 outcome.sign(job, self.author, self.folder)
         return self.index()
 
@@ -97,17 +98,17 @@ class Build:
         for pattern in re.split(r"[,\s]+", self.only or "*"):
             names = fnmatch.filter(self.jobs, pattern.removesuffix(".ipynb"))
             if not names:
-                there = ", ".join(self.jobs) or f"none in {base.NOTEBOOKS}"
-                raise CourseworkError(f"ONLY={pattern}: no such notebook; there are {there}")
+                names_there = ", ".join(self.jobs) or f"none in {base.NOTEBOOKS}"
+                raise CourseworkError(f"ONLY={pattern}: no such notebook; there are {names_there}")
             chosen |= {name: self.jobs[name] for name in names}
         order.check(list(chosen.values()), self.jobs)
         declared = {name: self._declared(job) for name, job in chosen.items()}
         accepted = dict.fromkeys(name for names in declared.values() for name in names)
         parameters.refuse_unknown(self.given, accepted, "SET")
-        asked = {"budget": self.budget, "data": self.data, **self.given}
+        values = {"budget": self.budget, "data": self.data, **self.given}
         for name, job in chosen.items():
-            mine = {key: value for key, value in asked.items() if key in declared[name]}
-            job.parameters = page.check_parameters(job.path, mine) if mine else {}
+            accepted_values = {key: value for key, value in values.items() if key in declared[name]}
+            job.parameters = page.check_parameters(job.path, accepted_values) if accepted_values else {}
         return sorted(chosen.values(), key=lambda job: -self._usual_seconds(job))
 
     def _declared(self, job: Job) -> dict:
@@ -175,8 +176,8 @@ class Build:
 
     def _page_only(self, job: Job) -> bool:
         """Whether the last run still stands and only its page is set again."""
-        there = freshness.read_json(self.folder / f"{job.name}.ipynb") is not None
-        return there and not self.fresh and {*job.changes} <= {*freshness.SET_AGAIN}
+        has_run = freshness.read_json(self.folder / f"{job.name}.ipynb") is not None
+        return has_run and not self.fresh and {*job.changes} <= {*freshness.SET_AGAIN}
 
     def _compare(self, job: Job) -> None:
         """Note what the job's page would stand on now, and what of that changed since its last run."""
@@ -265,16 +266,16 @@ class Build:
         built = [job for job in self.selected if job.started]
         states = [self._state(job) for job in self.jobs.values()]
         path = index.write_index(self.folder, states)
-        mine = [state for state in states if state["notebook"] in {j.name for j in self.selected}]
-        counts = {s: sum(state["status"] == s for state in mine) for s in dict.fromkeys(s["status"] for s in mine)}
+        selected = [state for state in states if state["notebook"] in {j.name for j in self.selected}]
+        counts = Counter(state["status"] for state in selected)
         if not built:
-            self.log.say(f"Nothing to do: {len(mine)} pages are up to date.")
+            self.log.say(f"Nothing to do: {len(selected)} pages are up to date.")
         else:
             self.log.say("; ".join(f"{number} {status}" for status, number in counts.items()))
         for line in self.warnings:
             self.log.say(f"Warning: {line}")
         self.log.say(f"Open {os.path.relpath(path)}")
-        if any(entry["standin"] for state in mine for entry in state.get("data", [])):
+        if any(entry["standin"] for state in selected for entry in state.get("data", [])):
             self.log.say(page.BANNER)
         return int(not {*counts} <= {*COMPLETE})
 

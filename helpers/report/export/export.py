@@ -22,7 +22,7 @@ from helpers.page.page import BUNDLE
 from helpers.report.export.facts import COMPLETE, banners, facts, provenance_rows, result_rows
 from helpers.report.export.folds import fold_words
 from helpers.report.export.order import neighbours
-from helpers.report.export.pieces import Prose, stream_text, with_references
+from helpers.report.export.pieces import Prose, stream_text, with_minus_signs, with_references
 from helpers.report.export.references import References
 from helpers.report.export.seal import gate, seal
 
@@ -54,14 +54,14 @@ def page_html(nb, state: dict, folder: Path) -> str:
     source = _source(nb)
     prose = Prose(name, str(folder))
     parts = list(_parts(nb, name, prose, strict=state.get("status") == "complete"))
-    there = {f"table-{number + 1}" for number in range(prose.tables.count)}
-    there |= {f"figure-{part['number']}" for part in parts if part["kind"] == "figure"}
+    anchors = {f"table-{number + 1}" for number in range(prose.tables.count)}
+    anchors |= {f"figure-{part['number']}" for part in parts if part["kind"] == "figure"}
     references = References(name)
     for part in parts:
         if part["kind"] == "prose":
-            part["html"] = with_references(part["html"], there)
+            part["html"] = with_references(part["html"], anchors)
         if part["kind"] in ("prose", "table"):
-            part["html"] = references.link(part["html"])
+            part["html"] = with_minus_signs(references.link(part["html"]))
     page = {
         "notebook": name,
         "title": state.get("title") or name,

@@ -113,6 +113,7 @@ def result_rows(bundle: dict):
         notes += [_share(share)] * (share is not None and share < 1)
         notes += [f"{diverged} of {len(result['statuses'])} diverged"] * bool(diverged)
         value = number(result["value"], std=result.get("std"), name=key, unit=result.get("unit") or "")
+        value = value.replace("-", "−")
         words = named(key, titles)
         yield {"key": key, "words": words, "value": value, "n": result.get("n", 1), "note": ", ".join(notes)}
 

@@ -49,8 +49,8 @@ def neighbours(name: str) -> list[tuple[str, str, str]]:
     if name not in order:
         return []
     place = order.index(name)
-    found = [("Previous", page) for page in order[:place][-1:]] + [("Next", page) for page in order[place + 1 :][:1]]
-    return [(word, page, _title(page)) for word, page in found]
+    beside = [("Previous", page) for page in order[:place][-1:]] + [("Next", page) for page in order[place + 1 :][:1]]
+    return [(word, page, _title(page)) for word, page in beside]
 
 
 def first_heading(nb: dict, name: str) -> str:

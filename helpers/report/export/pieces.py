@@ -192,19 +192,29 @@ class Prose:
         return self.tables.mend(MarkdownWithMath(renderer=renderer).render(text))
 
 
-def with_references(html: str, there: set[str]) -> str:
-    """`html` with links on "Figure 3" and "Table 2", as far as the page has them (`there`: figure-3, table-2).
+def with_references(html: str, anchors: set[str]) -> str:
+    """`html` with links on "Figure 3" and "Table 2", as far as the page has them (`anchors`: figure-3, table-2).
 
     Those of a report ("Table 2 of report A") stay words.
     """
 
     def link(match):
         target = f"{match[1].lower()}-{match[2]}"
-        return f'<a href="#{target}">{match[0]}</a>' if target in there else match[0]
+        return f'<a href="#{target}">{match[0]}</a>' if target in anchors else match[0]
 
-    pieces = re.split(r"(<(?:a|code|pre|math|h\d)\b.*?</(?:a|code|pre|math|h\d)>|<[^>]*>)", html, flags=re.DOTALL)
     named = r"\b([Ff]igure|[Tt]able) (\d+)\b(?! (of|in) (the )?[Rr]eport)"
-    pieces[::2] = [re.sub(named, link, piece) for piece in pieces[::2]]
+    return _in_text(html, lambda text: re.sub(named, link, text))
+
+
+def with_minus_signs(html: str) -> str:
+    """`html` with a minus sign before a negative number, where Python writes a hyphen."""
+    return _in_text(html, lambda text: re.sub(r"(?<![\w.)–-])-(?=\d)", "−", text))
+
+
+def _in_text(html: str, change) -> str:
+    """`html` with its text changed, but for links, code, formulas and headings."""
+    pieces = re.split(r"(<(?:a|code|pre|math|h\d)\b.*?</(?:a|code|pre|math|h\d)>|<[^>]*>)", html, flags=re.DOTALL)
+    pieces[::2] = map(change, pieces[::2])
     return "".join(pieces)
 
 

@@ -26,7 +26,7 @@ class References:
     """The works that one page cites, in the order of their first citation; `where` names the page in errors."""
 
     def __init__(self, where: str):
-        self.where, self.cited, self._known = where, [], bibliography()
+        self.where, self.cited, self._entries = where, [], bibliography()
 
     def link(self, text: str) -> str:
         """HTML with its citations as links to the list. Raises CourseworkError on a work that is not listed."""
@@ -37,7 +37,7 @@ class References:
     def _numbers(self, match) -> str:
         links = []
         for name in re.findall(r"@([\w.-]+)", match[1]):
-            if name not in self._known:
+            if name not in self._entries:
                 raise CourseworkError(f"{self.where}: cites @{name}, which is not in notebooks/bibliography.json")
             if name not in self.cited:
                 self.cited.append(name)
@@ -46,7 +46,7 @@ class References:
 
     def listed(self) -> list[tuple[str, str]]:
         """(id of its place on the page, reference as HTML) of each work cited."""
-        return [(f"reference-{name}", in_words(self._known[name])) for name in self.cited]
+        return [(f"reference-{name}", in_words(self._entries[name])) for name in self.cited]
 
 
 def in_words(entry: dict) -> str:

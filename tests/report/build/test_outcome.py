@@ -17,9 +17,9 @@ VALUES += ["two words, a=b", "it's", 'a "b" c=d', "plain", "", "a\\", "ü\n x=3"
 @pytest.mark.parametrize("value", VALUES, ids=str)
 def test_a_value_comes_back_from_the_printed_command(value):
     text = f"first=1 it={outcome._in_set(value)} last=[1, 2]"
-    found = variables.pairs(text)
-    assert list(found) == ["first", "it", "last"] and found["last"] == "[1, 2]"
-    assert found["it"] == value if isinstance(value, str) else eval(found["it"]) == value
+    pairs = variables.pairs(text)
+    assert list(pairs) == ["first", "it", "last"] and pairs["last"] == "[1, 2]"
+    assert pairs["it"] == value if isinstance(value, str) else eval(pairs["it"]) == value
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make")

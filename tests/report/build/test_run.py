@@ -86,12 +86,12 @@ def test_what_needs_all_runs_last(home, first):
 
 
 def test_the_state_holds_results_and_provenance(home, first):
-    found = state(home, "good")
-    assert found["results"]["lr"]["values"] == pytest.approx([0.1, 0.3])
-    assert found["parameters"]["epochs"] == 1  # filled from budgets.yaml
-    assert found["provenance"]["seeds"] == [0, 1]
-    assert found["provenance"]["machine"]["python"]
-    assert found["command"] == "make report BUDGET=smoke ONLY=good"
+    built = state(home, "good")
+    assert built["results"]["lr"]["values"] == pytest.approx([0.1, 0.3])
+    assert built["parameters"]["epochs"] == 1  # filled from budgets.yaml
+    assert built["provenance"]["seeds"] == [0, 1]
+    assert built["provenance"]["machine"]["python"]
+    assert built["command"] == "make report BUDGET=smoke ONLY=good"
 
 
 def test_the_executed_notebook_is_free_of_papermill(home, first):

@@ -188,13 +188,22 @@ def test_the_notebook_travels_with_its_page(soup):
 
 
 def test_headings_figures_and_tables_can_be_linked_to(tmp_path):
-    said = "As figure 1 and Table 2 show, unlike Table 1 of report A, Figure 9 and `figure 1`."
-    page = export(tmp_path, markdown("## Curves of [A](a.html)\n## Curves"), *sample_page.cells()[3:8], markdown(said))
+    prose = "As figure 1 and Table 2 show, unlike Table 1 of report A, Figure 9 and `figure 1`."
+    page = export(tmp_path, markdown("## Curves of [A](a.html)\n## Curves"), *sample_page.cells()[3:8], markdown(prose))
     assert [(h.a["href"], h.text) for h in page.main("h2")[:2]] == [("a.html", "Curves of A"), ("#curves", "Curves")]
-    said = next(p for p in page.main("p") if p.text.startswith("As figure 1"))
-    assert [(a["href"], a.text) for a in said("a")] == [("#figure-1", "figure 1"), ("#table-2", "Table 2")]
-    assert all(page.find(id=a["href"][1:]) for a in said("a"))
+    paragraph = next(p for p in page.main("p") if p.text.startswith("As figure 1"))
+    assert [(a["href"], a.text) for a in paragraph("a")] == [("#figure-1", "figure 1"), ("#table-2", "Table 2")]
+    assert all(page.find(id=a["href"][1:]) for a in paragraph("a"))
     assert page.figcaption.a["href"] == "#figure-1"
+
+
+def test_negative_numbers_have_a_minus_sign(tmp_path):
+    frame = pd.DataFrame({"row": ["a", "b"], "gap": [-0.25, 0.5], "why": ["-3 ± 1 (-2 to 4), 1-2, x-1", "1e-5"]})
+    text = "It fell by -0.5 to -12, in `-1` and 2020-01-02."
+    page = export(tmp_path, html(frame.to_html(index=False)), markdown(text))
+    cells = [[cell.text for cell in row("td")] for row in page.main.table("tr")[1:]]
+    assert cells == [["a", "−0.25", "−3 ± 1 (−2 to 4), 1-2, x-1"], ["b", "0.50", "1e-5"]]
+    assert "It fell by −0.5 to −12, in -1 and 2020-01-02." in [p.text for p in page.main("p")]
 
 
 def test_wide_tables_can_be_stacked_and_narrow_ones_stand(tmp_path):

@@ -47,10 +47,10 @@ def test_an_unknown_work_and_a_damaged_list_are_named(cited, tmp_path):
 
 
 def test_what_the_notebooks_cite_is_listed_and_the_five_reports_are_cited():
-    known = set(references.bibliography())
+    listed = set(references.bibliography())
     files = [*base.NOTEBOOKS.glob("*.ipynb"), base.NOTEBOOKS / "references.csv"]
     texts = [path.read_text(encoding="utf-8") for path in files]
-    found = {
+    names = {
         name for text in texts for group in references.CITED.findall(text) for name in re.findall(r"@([\w.-]+)", group)
     }
-    assert {f"report-{letter}" for letter in "abcde"} <= found <= known
+    assert {f"report-{letter}" for letter in "abcde"} <= names <= listed
