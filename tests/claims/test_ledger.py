@@ -134,7 +134,7 @@ def test_the_summary_opens_with_every_count_and_the_reasons(everywhere, shown):
     assert here.published["claims.shortened"]["share"] == frame["share"].min()
     assert (
         sum(result["value"] for key, result in here.published.items() if key.startswith("inconclusive."))
-        == (counts["inconclusive"])
+        == counts["inconclusive"]
     )
 
 
