@@ -15,7 +15,10 @@ FIRST, LAST, WIDEST = 30, 10, 2000  # lines kept of a long printout, characters 
 PHONE, DESK = 36, 84  # characters beside each other on a phone, where a wider table is stacked, and on a desk
 SENTENCE = 30  # characters of a cell that makes its column a wide one on a narrow screen
 PROGRESS = r"\d+%\||\d+(\.\d+)?\s?(it/s|s/it)"
-OTHERS = r"(figure|table|fold|note)-\d+|reference-.*"  # ids that are not headings'
+OTHERS = (  # ids that are not headings'
+    r"(figure|table|fold|note)-\d+|reference-.*|"
+    "content|results|run|manifest|published-results|provenance|manifest-of-hashes|references"
+)
 NUMBER = r"[-−+<>~±×%\s\d.,]*\d[-−+±×%\s\d.,e]*"
 
 
@@ -26,16 +29,7 @@ class Headings:
         self.title = None
         self.entries = []
         self._level = 1
-        self._taken = {
-            "content",
-            "results",
-            "run",
-            "manifest",
-            "published-results",
-            "provenance",
-            "manifest-of-hashes",
-            "references",
-        }
+        self._taken = set()
 
     def add(self, html: str, level: int) -> str:
         """A heading as HTML; the first `#` heading becomes the page's title and is not repeated in the text."""
@@ -47,9 +41,7 @@ class Headings:
         stem = re.sub(r"[^a-z0-9]+", "-", plain.encode("ascii", "ignore").decode().lower()).strip("-") or "section"
         slug = stem
         count = 1
-        while slug in self._taken or re.fullmatch(
-            r"(figure|table|fold)-\d+|reference-.*", slug
-        ):  # those are others' ids
+        while slug in self._taken or re.fullmatch(OTHERS, slug):
             count += 1
             slug = f"{stem}-{count}"
         self._taken.add(slug)
