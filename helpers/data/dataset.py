@@ -169,10 +169,7 @@ class Resident:
         self.labels = torch.as_tensor(np.asarray(labels)).to(device, torch.int64)
         mean = torch.zeros(channels) if mean is None else torch.as_tensor(mean, dtype=torch.float32)
         std = torch.ones(channels) if std is None else torch.as_tensor(std, dtype=torch.float32)
-        scale, shift = (
-            1 / (255 * std),
-            -mean / std,
-        )  # (x/255 - mean) / std in one multiplication and addition
+        scale, shift = 1 / (255 * std), -mean / std  # (x/255 - mean) / std in one multiplication and addition
         if patch_size:
             self.inputs = cut_patches(images, patch_size).contiguous().to(device)
             scale, shift = (v.repeat_interleave(patch_size**2) for v in (scale, shift))
@@ -232,15 +229,12 @@ def resident_parts(config, dataset: Dataset, device, patch_size: int | None) -> 
     config: offers validation, train_limit, test_limit, normalise and augment, as training.ClassifierConfig does.
     """
     images, labels = to_tensor(dataset.train_images), torch.as_tensor(dataset.train_labels)
-    index = {"train": slice(None)}
+    index, test = {"train": slice(config.train_limit)}, slice(config.test_limit)
     if config.validation:
         train, validation = split(dataset.train_labels, dataset.validation)
-        index = {"train": torch.as_tensor(train), "validation": torch.as_tensor(validation)}
-    if config.train_limit:
-        index["train"] = slice(config.train_limit) if not config.validation else index["train"][: config.train_limit]
+        index = {"train": torch.as_tensor(train[: config.train_limit]), "validation": torch.as_tensor(validation)}
     chosen = {name: (images[i], labels[i]) for name, i in index.items()}
-    chosen["test"] = to_tensor(dataset.test_images), torch.as_tensor(dataset.test_labels)
-    chosen["test"] = tuple(values[: config.test_limit] for values in chosen["test"])
+    chosen["test"] = to_tensor(dataset.test_images[test]), torch.as_tensor(dataset.test_labels[test])
     norm = {}
     if config.normalise:
         pixels = chosen["train"][0].float().div_(255)

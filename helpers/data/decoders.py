@@ -128,7 +128,9 @@ def read_classes(files: list[Path], hashes: dict[str, str]):
 
 def _some(names) -> str:
     shown = [str(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in names[:3]]
-    return ", ".join(shown) + ", ..." * (len(names) > 3)
+    if len(names) > 3:
+        shown.append("...")
+    return ", ".join(shown)
 
 
 def _class_of(path: Path, name: PurePosixPath) -> str:

@@ -1,6 +1,6 @@
 """What is known about each data set: where its files may lie, their hashes, and who delivers them.
 
-A recipe is data; `helpers.sources` follows it. Hashes are SHA-256, or MD5 where only that is published.
+A recipe is data; `helpers.data.sources` follows it. Hashes are SHA-256, or MD5 where only that is published.
 """
 
 import re
@@ -36,10 +36,13 @@ def _run(command: list[str], folder: Path, what: str, stderr=subprocess.STDOUT) 
                 time.sleep(0.05)
                 with suppress(FileNotFoundError):  # files come and go below us
                     before, size = size, sum(file.stat().st_size for file in folder.rglob("*"))
-                    since = since if size == before else time.monotonic()
+                    if size != before:
+                        since = time.monotonic()
                 now = time.monotonic()
-                stopped = f"nothing arrived for {TIMEOUT} s" if now - since >= TIMEOUT else ""
-                stopped = stopped or (f"not finished after {LIMIT} s" if now - start >= LIMIT else "")
+                if now - since >= TIMEOUT:
+                    stopped = f"nothing arrived for {TIMEOUT} s"
+                elif now - start >= LIMIT:
+                    stopped = f"not finished after {LIMIT} s"
                 if not announced and now - start >= PATIENCE:
                     print(f"waiting for {what}, at most {LIMIT // 60} minutes", file=sys.stderr)
                     announced = True
@@ -61,7 +64,7 @@ FETCH = """
 import sys; sys.path.insert(0, sys.argv[2])
 from helpers.device import import_torchvision
 try: getattr(import_torchvision().datasets, sys.argv[1])(".", download=True)
-except Exception as error: sys.exit(print(error) or 1)
+except Exception as error: print(error); sys.exit(1)
 """
 
 
@@ -94,7 +97,7 @@ class Place:
     """Where the files of a data set may lie, and how they are read."""
 
     where: str  # below the data folder, or absolute
-    read: Callable  # one of the readers of helpers.decoders
+    read: Callable  # one of the readers of helpers.data.decoders
     hashes: dict[str, str]  # file name without .gz -> SHA-256 or MD5 of its content; {} for somebody's own images
     note: str = ""  # what the title adds when the pixels are not the published ones
 

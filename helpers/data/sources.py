@@ -57,6 +57,11 @@ def _stamp(path: Path) -> dict:
     return {"size": fact.st_size, "mtime_ns": fact.st_mtime_ns}
 
 
+def _facts(files: list[Path]) -> list[dict]:
+    """Path and stamp of each file, as a cache entry keeps them beside its hash."""
+    return [{"path": _as_text(file), **_stamp(file)} for file in files]
+
+
 def _as_text(path: Path) -> str:
     """A path as text, whatever bytes it is made of."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -93,7 +98,7 @@ def _sound(meta: dict, arrays) -> bool:
     sound &= all(isinstance(item, str) for item in meta["classes"])
     sound &= all({"path", "size", "sha256"} <= item.keys() for item in meta["files"])
     sound &= all(array.dtype == np.uint8 for array in arrays) and images[0].shape[1:] == images[1].shape[1:]
-    sound &= all(len(image) == len(label) > 0 == label.ndim - 1 for image, label in zip(images, labels))
+    sound &= all(len(image) == len(label) > 0 and label.ndim == 1 for image, label in zip(images, labels))
     return sound and images[0].ndim in (3, 4) and max(label.max() for label in labels) < len(meta["classes"])
 
 
@@ -115,11 +120,11 @@ def _store(key: str, arrays, **meta) -> None:
 
 def _decoded(recipe: Recipe, place: Place, files: list[Path], source: str) -> dict:
     """What `_store` keeps of verified and decoded files. Raises CourseworkError when they are wrong."""
-    facts = [{"path": _as_text(file), **_stamp(file)} for file in files]  # before reading: a later change shows
+    facts = _facts(files)  # before reading: a later change shows
     arrays, classes, notes = place.read(files, place.hashes)
     for fact, file, expected in zip(facts, files, [*place.hashes.values()] or [""]):
         if len(expected) != 64:
-            expected = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+            expected = base.sha256(file.read_bytes()) if file.is_file() else None
         fact["sha256"] = expected  # of an idx file: unpacked
     title = ", ".join(filter(None, (recipe.title, place.note)))
     source = "; ".join(filter(None, (source, notes)))
@@ -158,10 +163,9 @@ def _bring(key: str, recipe: Recipe, retry: bool) -> str:
     if os.environ.get("COURSEWORK_DATA") and not folder.is_dir():
         raise CourseworkError(f"COURSEWORK_DATA={os.environ['COURSEWORK_DATA']}: no such folder; correct or unset it")
     for place in recipe.places:
-        files = place.files(folder)
-        if files:
-            before, now = cached(key).get("files", []), [{"path": _as_text(file), **_stamp(file)} for file in files]
-            if before != [fact | stamp for fact, stamp in zip(before, now)] or len(before) != len(now):
+        if files := place.files(folder):
+            kept = cached(key).get("files", [])
+            if [{name: fact[name] for name in fact if name != "sha256"} for fact in kept] != _facts(files):
                 source = place.where if Path(place.where).is_absolute() else f"{place.where} of the data folder"
                 _store(key, **_decoded(recipe, place, files, source))
             return ""
@@ -192,7 +196,7 @@ def _recipe(name: str, recipes: dict[str, Recipe]) -> tuple[str, Recipe]:
     if path is None:
         raise CourseworkError(f"no data set {name!r}: choose {', '.join(recipes)}, or an existing folder or tar file")
     stem = "".join(letter if letter.isalnum() else "_" for letter in path.name.split(".")[0])
-    key = f"{stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    key = f"{stem}-{base.sha256(str(path).encode())[:8]}"
     return key, Recipe(title=path.name, places=(Place(where=str(path), read=read_classes, hashes={}),), downloads={})
 
 

@@ -11,8 +11,6 @@ from helpers.networks import fast
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
-NORMS = ("none", "batch", "layer")
-
 
 def cut_patches(images: torch.Tensor, size: int) -> torch.Tensor:
     """Non-overlapping patches of (B, C, H, W) images, any dtype: (B, P, C*size*size), row by row.
@@ -56,6 +54,9 @@ class FeatureBatchNorm(nn.BatchNorm1d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.flatten(0, 1)).view_as(x)
+
+
+NORMS = {"none": nn.Identity, "batch": FeatureBatchNorm, "layer": nn.LayerNorm}
 
 
 class PatchNetwork(nn.Module):
@@ -107,9 +108,8 @@ class Block(nn.Module):
 
     def __init__(self, patches, width, token_hidden, hidden, *, norm, residual, dropout, activation, drop_path=0.0):
         super().__init__()
-        norms = {"none": nn.Identity, "batch": FeatureBatchNorm, "layer": nn.LayerNorm}
-        self.norm1 = norms[norm](width)
-        self.norm2 = norms[norm](width)
+        self.norm1 = NORMS[norm](width)
+        self.norm2 = NORMS[norm](width)
         self.across_patches = two_layer_mlp(patches, token_hidden, patches, activation)
         self.across_features = two_layer_mlp(width, hidden, width, activation)
         self.dropout = nn.Sequential(nn.Dropout(dropout), DropPath(drop_path)) if drop_path else nn.Dropout(dropout)
@@ -144,8 +144,7 @@ def patch_mlp(
     if drop_path and not residual:
         raise CourseworkError("drop_path leaves out residual branches: set residual=True")
     patches, inputs = cut_patches(torch.empty(1, *input_shape), patch_size).shape[1:]
-    options = {"norm": norm, "residual": residual, "dropout": dropout, "activation": activation}
-    options["drop_path"] = drop_path
+    options = {"norm": norm, "residual": residual, "dropout": dropout, "activation": activation, "drop_path": drop_path}
     backbone = [Block(patches, width, token_hidden, hidden, **options) for _ in range(blocks)]
     if norm == "layer":
         backbone.append(nn.LayerNorm(width))  # pre-norm blocks leave their sum unnormalised

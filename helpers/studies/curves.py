@@ -21,9 +21,7 @@ def derive(frame: pd.DataFrame, curve: str = "test_accuracy") -> pd.DataFrame:
 def _derive(history: pd.DataFrame, curve: str) -> dict:
     values = np.asarray(history[curve], dtype=float)
     best = int(np.argmax(values))
-    low = values < np.maximum.accumulate(values) - FALL
-    recovered = np.flatnonzero(~low)[-1] + 1 if (~low).any() else 0  # from here to the end all is low
-    fell = recovered < len(values)
+    fall_epoch = _holds_from(values < np.maximum.accumulate(values) - FALL)
     rates = np.asarray(history["lr"], dtype=float) if "lr" in history else np.zeros(len(values))
     cut = np.flatnonzero(rates < rates[0])
     return {
@@ -31,18 +29,18 @@ def _derive(history: pd.DataFrame, curve: str) -> dict:
         "best_epoch": best + 1,
         "gap": float(np.asarray(history["train_accuracy"], dtype=float)[-1] - values[-1]),
         "volatility": float(np.abs(np.diff(values)).mean()) if len(values) > 1 else None,
-        "falls": int(fell),
-        "fall_epoch": int(recovered) + 1 if fell else None,
-        "stable_epoch": _first_stable(np.abs(values - values[-5:].mean()) <= 0.01),
+        "falls": int(fall_epoch is not None),
+        "fall_epoch": fall_epoch,
+        "stable_epoch": _holds_from(np.abs(values - values[-5:].mean()) <= 0.01),
         "first_cut_epoch": int(cut[0]) if len(cut) else None,
     }
 
 
-def _first_stable(near: np.ndarray) -> int | None:
-    """The epoch from which on all of `near` is true; None where the last one is not."""
-    away = np.flatnonzero(~near)
-    first = int(away[-1]) + 2 if len(away) else 1
-    return first if first <= len(near) else None
+def _holds_from(holds: np.ndarray) -> int | None:
+    """The epoch from which on all of `holds` (epochs,) is true, to the end; None where the last one is not."""
+    broken = np.flatnonzero(~holds)
+    first = int(broken[-1]) + 2 if len(broken) else 1
+    return first if first <= len(holds) else None
 
 
 def cut_on_plateau(frame: pd.DataFrame, curve: str, patience: int) -> list[int]:

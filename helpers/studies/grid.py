@@ -16,9 +16,7 @@ class GridConfig:
     """A search over learning rate and epochs of report D's fully connected network, as one trial."""
 
     printed: bool = True  # log_softmax under NeuralNetClassifier's NLLLoss; else logits under cross entropy
-    search: str = (
-        "grid"  # grid, random (as many fits of each length), or "fit": one fit at the first rate and number of epochs
-    )
+    search: str = "grid"  # grid, random (as many fits of each length), or fit: one, at the first rate and length
     dataset: str = "fashion_mnist"
     train_limit: int | None = None
     lrs: tuple[float, ...] = (0.001, 0.01, 0.02)
@@ -94,8 +92,8 @@ def search_grid(config: GridConfig, context) -> dict:
     """The trial of a search (report D): best score and point, the mean score of every point, each fit's losses.
 
     history: of the first fit (skorch's own fifth held out for validation). metrics: best_score, best_lr,
-    best_max_epochs, fits, nan_fits (train loss nan in the last epoch), seconds_per_epoch, score_<i>_<j> by rate and
-    number of epochs; for search="fit" only those of one fit.
+    best_max_epochs, fits, nan_fits (train loss nan in the last epoch), seconds_per_epoch, seconds_e<n> of a fit of n
+    epochs, score_<i>_<j> by rate and number of epochs, of a grid alone; for search="fit" only those of one fit.
     """
     torch.set_num_threads(config.threads)
     device.seed_everything(config.seed)

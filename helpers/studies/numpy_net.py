@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from helpers.base import CourseworkError
+from helpers.base import CourseworkError, check_choice
 
 BLOCK = 64  # samples whose first-layer updates make one matrix product, see train_block
 TINY = 1e-15  # inside the logarithm of the loss, as in the published code
@@ -31,12 +31,22 @@ def layers(activation: str, *nodes: int) -> tuple[dict, ...]:
     return tuple({"input_nodes": n, "activation": name} for n, name in zip(nodes, names))
 
 
-APPENDIX_A = ["relu 64", "sigmoid 64", "sigmoid 128 64", "relu 64 64", "relu 128 64", "relu 512 64"]
-APPENDIX_A += ["relu 512 128 64", "relu 512 256 128 64"]  # hidden layers of report E's eight architectures
-ARCHITECTURES = {
-    number: layers(text.split()[0], 784, *map(int, text.split()[1:]), 10) for number, text in enumerate(APPENDIX_A, 1)
+ARCHITECTURES = {  # report E's eight, by their numbers in Appendix A
+    1: layers("relu", 784, 64, 10),
+    2: layers("sigmoid", 784, 64, 10),
+    3: layers("sigmoid", 784, 128, 64, 10),
+    4: layers("relu", 784, 64, 64, 10),
+    5: layers("relu", 784, 128, 64, 10),
+    6: layers("relu", 784, 512, 64, 10),
+    7: layers("relu", 784, 512, 128, 64, 10),
+    8: layers("relu", 784, 512, 256, 128, 64, 10),
 }
-RULES = dict(delta="cross_entropy squared diagonal", reduction="mean sum", shift="row batch", dtype="float32 float64")  # noqa: C408
+RULES = {
+    "delta": ("cross_entropy", "squared", "diagonal"),
+    "reduction": ("mean", "sum"),
+    "shift": ("row", "batch"),
+    "dtype": ("float32", "float64"),
+}
 # What report E's published code does otherwise than the defaults of Rules.
 PUBLISHED = dict(delta="diagonal", reduction="sum", shift="batch", biases=False, reshuffle=False, dtype="float64")  # noqa: C408
 
@@ -58,8 +68,7 @@ class Rules:
 
     def __post_init__(self):
         for name, choices in RULES.items():
-            if getattr(self, name) not in choices.split():
-                raise CourseworkError(f"{name}={getattr(self, name)!r}: choose one of: {choices}")
+            check_choice(name, getattr(self, name), choices)
 
 
 def softmax(z: np.ndarray, shift: str = "row") -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Trial functions of the studies that do not train a PyTorch classifier."""
+"""Report E's NumPy network as a trial: its config, and the function that trains it and fills a record."""
 
 import math
 from collections import defaultdict
@@ -79,7 +79,8 @@ def train_numpy(config: NumpyConfig, context) -> dict:
     images, labels = np.asarray(dataset.train_images), np.asarray(dataset.train_labels)
     test = (np.asarray(dataset.test_images), np.asarray(dataset.test_labels))
     index, held_out = _training_part(config, dataset)
-    train, validation = [None if i is None else (images[i], labels[i]) for i in (index, held_out)]
+    train = images[index], labels[index]
+    validation = None if held_out is None else (images[held_out], labels[held_out])
     net = numpy_net.Network(
         config.layers, seed=config.seed, initialiser=config.initialiser, biases=config.biases, dtype=config.dtype
     )
@@ -105,10 +106,8 @@ train_numpy.trial_id = "numpy"
 
 def _measure(net, config, train, test) -> tuple[dict, np.ndarray]:
     """The history's columns for the network as it is, and its labels for the test images."""
-    x, y = (
-        numpy_net.pixels(train[0][:NORM_IMAGES], net.dtype),
-        np.eye(net.classes, dtype=net.dtype)[train[1][:NORM_IMAGES]],
-    )
+    x = numpy_net.pixels(train[0][:NORM_IMAGES], net.dtype)
+    y = np.eye(net.classes, dtype=net.dtype)[train[1][:NORM_IMAGES]]
     mean = replace(config, shift="row", reduction="mean")  # comparable across batch sizes and rules
     with np.errstate(all="ignore"):
         size = math.sqrt(sum(float(np.square(g).sum()) for g in numpy_net.gradients(net, x, y, mean)))

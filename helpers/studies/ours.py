@@ -143,22 +143,23 @@ def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
     """
     values, searched = _values(config), _values(winner())
     rows = [
-        (*MEANING[name], name, values[name], _chosen_by(name, values, searched)) for name in MEANING if name in values
+        (name, _in_words(field, values[field]), _chosen_by(field, values, searched), meaning)
+        for field, (name, meaning) in MEANING.items()
+        if field in values
     ]
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     made = optimisers.make_optimisers(network, config)
     for optimiser in made:
-        held = {name: value for name, value in optimiser.defaults.items() if name not in values}
-        rows += _rows_of(held, type(optimiser).__name__, config.optimiser_options)
+        defaults = {name: value for name, value in optimiser.defaults.items() if name not in values}
+        rows += _rows_of(defaults, type(optimiser).__name__, config.optimiser_options)
     scheduler = optimisers.make_scheduler(made[0], config, steps_per_epoch=10)
     parameters = inspect.signature(type(scheduler)).parameters.values() if scheduler else ()
-    held = {one.name: getattr(scheduler, one.name, one.default) for one in parameters if one.default is not one.empty}
-    held |= config.scheduler_options
-    if config.scheduler == "one_cycle" and not held["cycle_momentum"]:
-        held = {name: value for name, value in held.items() if name not in ("base_momentum", "max_momentum")}
-    rows += _rows_of(held, config.scheduler.replace("_", " "), config.scheduler_options)
-    table = [(name, _in_words(field, value), by, meaning) for name, meaning, field, value, by in rows]
-    return pd.DataFrame(table, columns=["hyper-parameter", "value", "chosen by", "what it is"])
+    used = {one.name: getattr(scheduler, one.name, one.default) for one in parameters if one.default is not one.empty}
+    used |= config.scheduler_options
+    if config.scheduler == "one_cycle" and not used["cycle_momentum"]:
+        used = {name: value for name, value in used.items() if name not in ("base_momentum", "max_momentum")}
+    rows += _rows_of(used, config.scheduler.replace("_", " "), config.scheduler_options)
+    return pd.DataFrame(rows, columns=["hyper-parameter", "value", "chosen by", "what it is"])
 
 
 def _values(config: ClassifierConfig) -> dict:
@@ -185,7 +186,7 @@ def _rows_of(options: dict, of: str, given: dict) -> list[tuple]:
         if field not in PROGRAM:
             name, meaning = OPTIONS.get(field, (field.replace("_", " "), "an option of its own"))
             by = "given" if field in (*given, *OURS) else "PyTorch's default"
-            rows.append((f"{of}: {name}", meaning, field, value, by))
+            rows.append((f"{of}: {name}", _in_words(field, value), by, meaning))
     return rows
 
 

@@ -87,16 +87,17 @@ def _pixels(picture) -> np.ndarray:
 
 def _trained(key: str) -> dict:
     """The record of a network of task 4 whose weights lie beside it; CourseworkError without one."""
-    shown = study.shown(STUDY)
-    stored = [record for root in records.roots() for path in (root / STUDY).glob("*.json") if (record := _of(path))]
-    stored = [record for record in stored if key in ("", record["key"])]
+    paths = [path for root in records.roots() for path in (root / STUDY).glob("*.json") if key in ("", path.stem)]
+    stored = {record["key"]: record for path in paths if (record := _usable(path))}
     if not stored:
         raise CourseworkError(f"predict: no trained network{f' {key}' if key else ''}; run task 4 up to its training")
-    last = [record for record in stored if record["key"] == (shown or [""])[-1]]
-    return (last or sorted(stored, key=lambda record: record["provenance"].get("started", "")))[-1]
+    shown = study.shown(STUDY)
+    if shown and shown[-1] in stored:
+        return stored[shown[-1]]
+    return max(stored.values(), key=lambda record: record["provenance"].get("started", ""))
 
 
-def _of(path: Path) -> dict | None:
+def _usable(path: Path) -> dict | None:
     record = records.load(path) if path.with_suffix(".pt").is_file() else None
     usable = record and record["status"] == "ok" and "pt" in record["files"] and kinds.remade(record)
     return record if usable else None

@@ -1,6 +1,5 @@
 """Report D's regression: one-dimensional data with gaps, k-fold cross-validation, a sigmoid network."""
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 
 from helpers import device
-from helpers.base import CourseworkError, check_at_least
+from helpers.base import CourseworkError, check_at_least, sha256
 
 GAPS = ((-3.0, -1.0), (2.0, 3.0))  # no training input lies in them
 GRID = np.linspace(-5, 5, 201)  # where a fit is drawn
@@ -42,7 +41,7 @@ def read_csv(path: str, seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray
         raise CourseworkError(f"{path}: no such file; {advice}")
     try:
         frame = pd.read_csv(path)
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise CourseworkError(f"{path}: {str(error).splitlines()[0]}; {advice}") from error
     missing = [name for name in ("input", "label") if name not in frame.columns]
     if missing:
@@ -86,7 +85,7 @@ class RegressionConfig:
     def fingerprint(self) -> str:
         """Hash of inputs and labels, rounded to 12 digits so that it does not hang on a maths library's last bit."""
         arrays = [array for part in self.parts().values() for array in part]
-        return hashlib.sha256(np.round(np.concatenate(arrays), 12).tobytes()).hexdigest()[:20]
+        return sha256(np.round(np.concatenate(arrays), 12).tobytes())[:20]
 
     def work(self) -> int:
         """Training examples processed in all folds and epochs."""
@@ -113,8 +112,8 @@ def train_regression(config: RegressionConfig, context) -> dict:
 
     torch.set_num_threads(config.threads)
     device.seed_everything(config.seed)
-    parts = {k: tuple(torch.tensor(v[:, None], dtype=torch.float32) for v in p) for k, p in config.parts().items()}
-    grid = torch.tensor(GRID[:, None], dtype=torch.float32)
+    parts = {name: (_column(x), _column(y)) for name, (x, y) in config.parts().items()}
+    grid = _column(GRID)
     x, y = parts["train"]
     curves, fits, arrays = [], [], {}
     for fold, (train, held_out) in enumerate(KFold(config.folds, shuffle=True, random_state=42).split(x)):
@@ -129,18 +128,24 @@ def train_regression(config: RegressionConfig, context) -> dict:
                 arrays |= {f"activations_{i}": net[: i + 1](grid).numpy().copy() for i in (1, 3)}
     history = {name: np.mean([curve[name] for curve in curves], axis=0).tolist() for name in curves[0]}
     metrics = {name: values[-1] for name, values in history.items()}
-    failed = next((k for k, value in enumerate(history["train_loss"], 1) if not math.isfinite(value)), None)
+    losses = enumerate(history["train_loss"], 1)
+    diverged = next((epoch for epoch, loss in losses if not math.isfinite(loss)), None)
     return {
         "history": history,
         "metrics": metrics,
-        "status": "diverged" if failed else "ok",
-        "diverged_epoch": failed,
+        "status": "diverged" if diverged else "ok",
+        "diverged_epoch": diverged,
         "examples": config.work(),
         "arrays": {**arrays, "fits": np.stack(fits)},
     }
 
 
 train_regression.trial_id = "regression"
+
+
+def _column(values: np.ndarray) -> torch.Tensor:
+    """Numbers (N,) as float32 (N, 1)."""
+    return torch.tensor(values[:, None], dtype=torch.float32)
 
 
 def _fit(net, watched, config) -> dict[str, list[float]]:

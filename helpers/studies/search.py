@@ -118,10 +118,9 @@ def save(optuna_study: optuna.Study, config, path, *, long) -> None:
 
     Kept are the fields that differ from their defaults, but for what a page decides: data set, limits, seed, threads.
     """
-    kept = {"config": canonical(config), "long": canonical(long)}
     fields = {
-        name: {field: value for field, value in values.items() if field not in PAGE_DECIDES}
-        for name, values in kept.items()
+        name: {field: value for field, value in canonical(chosen).items() if field not in PAGE_DECIDES}
+        for name, chosen in {"config": config, "long": long}.items()
     }
     about = {"candidates": len(optuna_study.trials), "validation_accuracy": optuna_study.best_value}
     write_atomically(path, to_json(fields | about, indent=1) + "\n")
@@ -132,19 +131,16 @@ def importance(optuna_study: optuna.Study, rung: int) -> pd.Series:
 
     Empty where fewer than four candidates have a value or all values are the same.
     """
-    value_at = {trial.number: trial.intermediate_values.get(rung) for trial in optuna_study.trials}
     measured = optuna.create_study(direction="maximize")
     for trial in optuna_study.trials:
-        if value_at[trial.number] is not None:
-            measured.add_trial(optuna.trial.create_trial(
-                params=trial.params, distributions=trial.distributions, value=value_at[trial.number]
-            ))  # fmt: skip
+        if (value := trial.intermediate_values.get(rung)) is not None:
+            about = {"params": trial.params, "distributions": trial.distributions}
+            measured.add_trial(optuna.trial.create_trial(**about, value=value))
     if len(measured.trials) < 4 or len({trial.value for trial in measured.trials}) < 2:
         return pd.Series(dtype=float)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    return pd.Series(optuna.importance.get_param_importances(measured, evaluator=evaluator)).sort_values(
-        ascending=False
-    )
+    shares = optuna.importance.get_param_importances(measured, evaluator=evaluator)
+    return pd.Series(shares).sort_values(ascending=False)
 
 
 def ablation(config, changes: dict[str, dict]) -> dict:

@@ -91,9 +91,8 @@ class ClassifierConfig:
         It shows any change of data, network, step and evaluation. It does not reach what happens later: the cuts of
         a per-epoch scheduler, early stopping, the choice of the best epoch. tests/training shows these.
         """
-        limits = {"train_limit": 2000, "epochs": 2, "test_limit": 500}
-        own = {name: getattr(self, name) or limit for name, limit in limits.items()}
-        return replace(self, checkpoint=False, **{name: min(own[name], limit) for name, limit in limits.items()})
+        limits = {"train_limit": min(self.train_limit or 2000, 2000), "test_limit": min(self.test_limit or 500, 500)}
+        return replace(self, checkpoint=False, epochs=min(self.epochs, 2), **limits)
 
 
 def train_classifier(config: ClassifierConfig, context) -> dict:

@@ -160,7 +160,7 @@ class _Training:
         """All that decides how the training goes on, as plain types and tensors."""
         return {
             "parts": [part.state_dict() for part in self._parts()],
-            "mean": self.weights.other,
+            "aside": self.weights.aside,
             "columns": dict(self.history.columns),
             "best": [self.history.best_epoch, self.best_accuracy, self.best_state],
             "lowest": [self.lowest_loss, self.lowest_epoch],
@@ -175,7 +175,7 @@ class _Training:
         self.history.columns.update(state["columns"])
         self.history.best_epoch, self.best_accuracy, self.best_state = state["best"]
         self.lowest_loss, self.lowest_epoch = state["lowest"]
-        self.weights.restore(state["mean"])
+        self.weights.restore(state["aside"])
         _set_random_states(self.generator, state["random"])
 
     def save(self, path) -> None:

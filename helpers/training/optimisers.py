@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from helpers.base import CourseworkError, check_choice
+from helpers.base import CourseworkError
 
 OPTIMISERS = {
     "sgd": torch.optim.SGD, "asgd": torch.optim.ASGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
@@ -43,7 +43,6 @@ def make_optimisers(model: nn.Module, config, flat: nn.Parameter | None = None) 
     flat: all trainable weights as one vector; every optimiser but Muon treats each number alike, and then has one
     tensor to step instead of many.
     """
-    check_choice("optimiser", config.optimiser, OPTIMISERS)
     options = {"lr": config.lr, "weight_decay": config.weight_decay, **config.optimiser_options}
     if config.optimiser in ("sgd", "rmsprop", "muon") and config.momentum:
         options["momentum"] = config.momentum
@@ -63,11 +62,7 @@ def make_optimisers(model: nn.Module, config, flat: nn.Parameter | None = None) 
 
 
 def make_scheduler(optimiser, config, steps_per_epoch: int):
-    """The learning-rate scheduler of `config` for one optimiser, or None.
-
-    Raises CourseworkError for an unknown name.
-    """
-    check_choice("scheduler", config.scheduler, SCHEDULERS)
+    """The learning-rate scheduler of `config` for one optimiser, or None."""
     name, options, steps = config.scheduler, config.scheduler_options, config.epochs * steps_per_epoch
     schedules = torch.optim.lr_scheduler
     if name == "none":

@@ -23,7 +23,9 @@ class Weights:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.flat = nn.Parameter(torch.cat([_line(p.detach()) for p in self.parameters]))
         self.flat.grad = torch.zeros_like(self.flat)
-        self.average, self.other = average, self.flat.detach().clone() if average else None
+        self.average = average
+        # In an epoch the running mean; outside of one, where `flat` holds the mean, the weights that learn.
+        self.aside = self.flat.detach().clone() if average else None
         self.gradients = _views(self.flat.grad, self.parameters)
         for parameter, view in zip(self.parameters, _views(self.flat.detach(), self.parameters)):
             parameter.data = view
@@ -53,23 +55,23 @@ class Weights:
 
     def refresh(self) -> None:
         """Let `network` compute with what the optimiser has made of `flat`, and the mean follow."""
-        if self.other is not None:
-            self.other.lerp_(self.flat.detach(), 1 - self.average)
+        if self.aside is not None:
+            self.aside.lerp_(self.flat.detach(), 1 - self.average)
         self._compute_with_flat()
 
     def swap(self) -> None:
         """Exchange the weights that learn with their running mean, before an epoch and after it."""
-        if self.other is not None:
+        if self.aside is not None:
             flat = self.flat.detach()
             before = flat.clone()
-            flat.copy_(self.other)
-            self.other.copy_(before)
+            flat.copy_(self.aside)
+            self.aside.copy_(before)
             self._compute_with_flat()
 
-    def restore(self, other: torch.Tensor | None) -> None:
-        """Go on from weights loaded into the model, and from the mean that lay beside them."""
-        if self.other is not None:
-            self.other.copy_(other)
+    def restore(self, aside: torch.Tensor | None) -> None:
+        """Go on from weights loaded into the model, and from what was set aside when they were saved."""
+        if self.aside is not None:
+            self.aside.copy_(aside)
         self._compute_with_flat()
 
     def _compute_with_flat(self) -> None:

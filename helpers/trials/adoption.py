@@ -12,17 +12,17 @@ from helpers.trials import probe
 
 def stands(record: dict, source: str) -> bool:
     """Whether a record may stand for a training by `source`: it is of that source, or was adopted for it here."""
-    return record["source"] == source or bool((_note(record, source) or {}).get("adopted"))
+    return record["source"] == source or _note(record, source).get("adopted", False)
 
 
 def is_open(record: dict, source: str) -> bool:
     """Whether a probe may still decide about a stale record: it carries one, which was not yet trained here again."""
-    return bool(record["probe"]) and _note(record, source) is None
+    return bool(record["probe"]) and not _note(record, source)
 
 
 def agreement(record: dict, source: str) -> str:
     """ "equal" or "close" for a record that was adopted for `source`, "" for one of that source itself."""
-    return "" if record["source"] == source else (_note(record, source) or {}).get("agreement", "")
+    return "" if record["source"] == source else _note(record, source).get("agreement", "")
 
 
 def adopt(record: dict, source: str, measured: dict) -> bool:
@@ -42,10 +42,11 @@ def _path(record: dict, source: str):
     return base.RECORDS / record["study"] / ".adopted" / f"{record['key']}-{source}.json"
 
 
-def _note(record: dict, source: str) -> dict | None:
+def _note(record: dict, source: str) -> dict:
+    """What was noted of this record and `source`; {} where nothing is, or what is there is damaged or of another."""
     try:
         note = json.loads(_path(record, source).read_bytes())
         sound = note["adopted"] in (True, False) and note["agreement"] in ("equal", "close", "different")
-        return note if sound and note["checksum"] == record["checksum"] else None
+        return note if sound and note["checksum"] == record["checksum"] else {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+        return {}

@@ -5,7 +5,7 @@ from helpers.trials import records
 
 MOST = 12  # runs in the table
 READ = 300  # records at most, the newest
-METRICS = ("validation_accuracy", "test_accuracy")  # the first that both have is compared
+METRICS = ("validation_accuracy", "test_accuracy")  # the first that the present run has is compared
 
 
 def earlier_runs(study: str, now: list[dict]):
@@ -16,10 +16,9 @@ def earlier_runs(study: str, now: list[dict]):
     """
     import pandas as pd
 
-    kinds = (now[0]["trial"], now[0]["config"].get("model"))
     runs = {_name(now[0]): now}
     for record in _newest(study):
-        if (record["trial"], record["config"].get("model")) == kinds and record["status"] != "failed":
+        if _kind(record) == _kind(now[0]) and record["status"] != "failed":
             members = runs.setdefault(_name(record), [])
             if members is not now:
                 members.append(record)
@@ -33,6 +32,10 @@ def _newest(study: str) -> list[dict]:
     paths = sorted((base.RECORDS / study).glob("*.json"), key=lambda path: -path.stat().st_mtime)
     loaded = [record for path in paths[:READ] if (record := records.load(path))]
     return sorted(loaded, key=lambda record: record["provenance"].get("started", ""), reverse=True)
+
+
+def _kind(record: dict) -> tuple:
+    return record["trial"], record["config"].get("model")
 
 
 def _name(record: dict) -> str:
@@ -57,7 +60,9 @@ def _differences(record: dict, now: dict) -> str:
     before, after = ({**one["config"], **one["config"].get("options", {})} for one in (record, now))
     names = [name for name in before if name in after and name not in ("options", "seed")]
     words = [f"{name} {_in_words(before[name])}" for name in names if before[name] != after[name]]
-    return ", ".join(words + ["other data"] * (record["fingerprint"] != now["fingerprint"]))
+    if record["fingerprint"] != now["fingerprint"]:
+        words.append("other data")
+    return ", ".join(words)
 
 
 def _in_words(value) -> str:

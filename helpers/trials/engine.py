@@ -66,12 +66,13 @@ def start(jobs: int | None = None, *modules: str):
         return Dask(address, threads)
     if threads == 0:
         return Here()
-    outlook = [threads or usable_cores(), dict(os.environ), list(sys.path), os.getcwd(), _source_files(modules)]
+    capacity = threads or usable_cores()
+    outlook = [capacity, dict(os.environ), list(sys.path), os.getcwd(), _source_files(modules)]
     engine, _kept = _kept, None
     if engine and engine.outlook != outlook:
         engine.close(abandon=True)
         engine = None
-    return engine or Local(outlook)
+    return engine or Local(capacity, outlook)
 
 
 def _source_files(modules) -> dict:
@@ -124,7 +125,7 @@ class Here:
     def __init__(self):
         self._messages = []
 
-    def submit(self, function, *arguments, name, threads=1) -> Future:
+    def submit(self, function, *arguments, name, threads) -> Future:
         keep_freed_memory()
         future = Future()
         future.set_result(function(*arguments, lambda values: self._messages.append((name, values))))
@@ -135,7 +136,7 @@ class Here:
         messages, self._messages = self._messages, []
         return messages
 
-    def close(self, abandon=False):
+    def close(self, abandon: bool):
         pass
 
 
@@ -145,12 +146,12 @@ _kept = None  # workers without work
 class Local:
     """Worker processes of this machine, one executor each: a lost worker costs only its own trial."""
 
-    def __init__(self, outlook: list):
-        """outlook: the number of workers, and what they will inherit and load."""
-        self.outlook, self.capacity = outlook, outlook[0]
+    def __init__(self, capacity: int, outlook: list):
+        """outlook: all that the workers inherit and load; they serve a later run only while it is the same."""
+        self.capacity, self.outlook = capacity, outlook
         self._slots = [_Slot() for _ in range(self.capacity)]
 
-    def submit(self, function, *arguments, name, threads=1) -> Future:
+    def submit(self, function, *arguments, name, threads) -> Future:
         """Run function(*arguments, listener) in an idle worker; there must be one."""
         slot = next(slot for slot in self._slots if slot.idle())
         return slot.submit((function, arguments, name), threads)
@@ -158,7 +159,7 @@ class Local:
     def messages(self) -> list:
         return [message for slot in self._slots for message in slot.messages()]
 
-    def close(self, abandon=False):
+    def close(self, abandon: bool):
         """Keep the workers for the next run, which then need not load PyTorch again; or end them."""
         global _kept
         if not abandon and _kept is None:
@@ -288,12 +289,12 @@ class Dask:
         self.capacity = jobs or 256  # all at once: an adaptive cluster grows with what waits
         self._executor = self._client.get_executor(pure=False)
 
-    def submit(self, function, *arguments, name, threads=1) -> Future:
+    def submit(self, function, *arguments, name, threads) -> Future:
         return self._executor.submit(function, *arguments)
 
     def messages(self) -> list:
         return []
 
-    def close(self, abandon=False):
+    def close(self, abandon: bool):
         self._executor.shutdown(wait=not abandon)
         self._client.close()

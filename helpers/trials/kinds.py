@@ -21,9 +21,8 @@ KINDS = {  # id -> module, trial function, config class
 def remade(record: dict):
     """(function, config) of a record; None where today's code has no such kind, config or data, or another key."""
     try:
-        module, function, config_class = KINDS[record["trial"]]
-        loaded = importlib.import_module(module)
-        function, config_class = getattr(loaded, function), getattr(loaded, config_class)
+        module, *names = KINDS[record["trial"]]
+        function, config_class = (getattr(importlib.import_module(module), name) for name in names)
         config = restored(config_class, record["config"])
         return (function, config) if records.key(function, config) == record["key"] else None
     except Exception:  # whatever a config from a file brings about

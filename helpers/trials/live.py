@@ -23,10 +23,8 @@ class Curve:
         """titles: a trial's key -> its row in words."""
         self._titles, self._name, self._rows, self._drawn = titles, None, [], 0.0
         whose = f"{len(titles)} trainings" if len(titles) > 1 else next(iter(titles.values()))
-        words = {
-            "text/markdown": f"*Starting a worker for {whose} ...*",
-            "text/plain": f"Starting a worker for {whose} ...",
-        }
+        text = f"Starting a worker for {whose} ..."
+        words = {"text/markdown": f"*{text}*", "text/plain": text}
         self._handle = _Box(words) if _in_callback() else _show(words)
 
     def add(self, name: str, values: dict) -> None:

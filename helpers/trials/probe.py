@@ -6,6 +6,7 @@ changed since, the probe is trained again here: the same code gives equal bits o
 on another one. A probe sees what its two epochs reach; each config class says what they do not.
 """
 
+import math
 import warnings
 
 from helpers.base import plain
@@ -77,8 +78,7 @@ def _untimed(columns: dict) -> dict:
 
 
 def _close(name: str, one: list, other: list) -> bool:
-    share = name.rpartition("_")[2] in SHARES
+    within = {"rel_tol": 0, "abs_tol": CLOSE} if name.rpartition("_")[2] in SHARES else {"rel_tol": CLOSE}
     return len(one) == len(other) and all(
-        a == b if None in (a, b) else abs(a - b) <= CLOSE * (1 if share else max(abs(a), abs(b)))
-        for a, b in zip(one, other)
+        a == b if None in (a, b) else math.isclose(a, b, **within) for a, b in zip(one, other)
     )

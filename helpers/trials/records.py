@@ -51,7 +51,7 @@ def canonical(config) -> dict:
     Raises CourseworkError as `complete` does.
     """
     default = {field.name: base.plain(field.default) for field in dataclasses.fields(config)}
-    return {name: value for name, value in complete(config).items() if (name, value) not in default.items()}
+    return {name: value for name, value in complete(config).items() if value != default[name]}
 
 
 def key(function, config) -> str:

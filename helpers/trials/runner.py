@@ -47,7 +47,7 @@ class Runner:
         self.function, self.study, self.budget = function, study, budget
         since = os.environ.get("COURSEWORK_FRESH_SINCE")  # of a build, so that its notebooks share what one trained
         self.fresh_since = (since or worker.now()) if fresh else ""
-        worker.loaded_source(function.__module__)
+        worker.loaded_source(function.__module__)  # remembers it as this process has loaded it
         self.source = source_hash(function.__module__)
 
     def lookup(self, trial) -> dict | None:
@@ -127,12 +127,11 @@ class Runner:
         task = {"records": base.RECORDS, "study": self.study, "key": trial.key, "source": self.source}
         task |= {"fingerprint": trial.config.fingerprint(), "fresh": self.fresh_since and not trial.lost}
         work = worker.train_probe if trial.stale else worker.train
-        threads = getattr(trial.config, "threads", 1)
         arguments = (work, self.function, self._next_config(trial), task)
-        return self.machine.submit(*arguments, name=trial.key, threads=threads)
+        return self.machine.submit(*arguments, name=trial.key, threads=worker.threads_of(trial.config))
 
     def _threads(self, trial) -> int:
-        return min(getattr(trial.config, "threads", 1), self.machine.capacity)
+        return min(worker.threads_of(trial.config), self.machine.capacity)
 
     def _lock(self, trial) -> bool:
         """Whether this run may train the trial: one run at a time holds its lock."""
@@ -167,20 +166,23 @@ class Runner:
         """Adopt the stale record where its probe agrees; else the trial waits to be trained."""
         record, trial.stale = trial.stale, None
         if adoption.adopt(record, self.source, outcome):
-            return self._done(trial, record)
+            self._done(trial, record)
+            return
         self._unlock(trial)
         if self.only_adopt:
-            return self.progress.finished(trial.key)
-        self.progress.extend(trial.key, trial.config.work())
-        return self.waiting.appendleft(trial)
+            self.progress.finished(trial.key)
+        else:
+            self.progress.extend(trial.key, trial.config.work())
+            self.waiting.appendleft(trial)
 
     def _outcome(self, future, trial) -> dict | None:
         try:
             return future.result()
         except engine.LOST:
             trial.lost += 1
-            lost = CourseworkError("its worker was lost twice (killed by the system? out of memory?)")
-            return worker.failure(lost) if trial.lost > 1 else None
+            if trial.lost == 1:
+                return None
+            return worker.failure(CourseworkError("its worker was lost twice (killed by the system? out of memory?)"))
         except Exception as error:  # what came back cannot be read, or a cluster gave the trial up
             return worker.failure(error)
 

@@ -2,13 +2,12 @@
 
 import ast
 import functools
-import hashlib
 import importlib
 import importlib.util
 from pathlib import Path
 
 import helpers
-from helpers.base import CourseworkError, to_json
+from helpers.base import CourseworkError, sha256, to_json
 
 
 def source_hash(module: str) -> str:
@@ -22,11 +21,11 @@ def source_hash(module: str) -> str:
     while queue:
         name = queue.pop()
         if name not in texts:
-            path = _file(name)
+            path = _path_in_helpers(name) or _find(name)
             state = path.stat()  # a file edited since is parsed again
             texts[name], imports = _parse(path, name, state.st_mtime_ns, state.st_size)
             queue += imports
-    return hashlib.sha256(to_json(sorted(texts.values())).encode()).hexdigest()[:16]
+    return sha256(to_json(sorted(texts.values())).encode())[:16]
 
 
 @functools.cache
@@ -35,10 +34,6 @@ def _find(module: str) -> Path:
         return Path(importlib.util.find_spec(module).origin)
     except (ImportError, AttributeError, TypeError, ValueError):
         raise CourseworkError(f"module {module} has no source file here; is its folder on the path?") from None
-
-
-def _file(module: str) -> Path:
-    return _path_in_helpers(module) or _find(module)
 
 
 @functools.cache
@@ -79,14 +74,16 @@ def imported(tree: ast.AST, package: str = "") -> set[str]:
     names, nicknames = set(), {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-            nicknames |= {a.asname or a.name.split(".")[0]: a.name if a.asname else "helpers" for a in node.names
-                          if a.name.split(".")[0] == "helpers"}  # fmt: skip
+            for alias in node.names:
+                names.add(alias.name)
+                if alias.name.split(".")[0] == "helpers":
+                    nicknames[alias.asname or "helpers"] = alias.name if alias.asname else "helpers"
         elif isinstance(node, ast.ImportFrom):
             start = package.rsplit(".", node.level - 1)[0] if node.level else ""
             origin = ".".join(filter(None, [start, node.module]))
-            names |= {origin} | {f"{origin}.{alias.name}" for alias in node.names}
-            nicknames |= {alias.asname or alias.name: f"{origin}.{alias.name}" for alias in node.names}
+            for alias in node.names:
+                names |= {origin, f"{origin}.{alias.name}"}
+                nicknames[alias.asname or alias.name] = f"{origin}.{alias.name}"
     names |= {f"{nicknames[first]}.{rest}" for first, rest in _attributes(tree) if first in nicknames}
     return {module for name in names if (module := _module_of(name))}
 
@@ -108,20 +105,18 @@ def _module_of(name: str) -> str | None:
     None for what is not in helpers, and for a room itself: it only hands names on.
     """
     module, *rest = name.split(".")
-    if module != "helpers":
-        return None
-    while rest:
-        attribute = rest.pop(0)
-        path = _path_in_helpers(module) if module != "helpers" else Path(helpers.__file__)
-        if path is None or path.name != "__init__.py":  # what is left are names inside that module
-            break
-        home = _through_door(module, attribute)
+    while rest and _is_room(module):  # else what is left are names inside that module
+        home = _through_door(module, rest[0])
         if home is None:
             break
         module, *more = home
-        rest = [*more, *rest]
+        rest = [*more, *rest[1:]]
+    return module if _path_in_helpers(module) and not _is_room(module) else None
+
+
+def _is_room(module: str) -> bool:
     path = _path_in_helpers(module)
-    return module if path and path.name != "__init__.py" else None
+    return path is not None and path.name == "__init__.py"
 
 
 def _through_door(package: str, name: str) -> list[str] | None:
@@ -136,9 +131,10 @@ def _through_door(package: str, name: str) -> list[str] | None:
 
 
 def _path_in_helpers(module: str) -> Path | None:
+    """The file of a module of helpers, or the door of a room; None for anything else."""
     top, *rest = module.split(".")
-    path = Path(helpers.__file__).parent.joinpath(*rest)
-    if top != "helpers" or not rest:
+    if top != "helpers":
         return None
-    choices = [path.with_suffix(".py"), path / "__init__.py"]
+    path = Path(helpers.__file__).parent.joinpath(*rest)
+    choices = [path / "__init__.py", path.with_suffix(".py")]
     return next((choice for choice in choices if choice.is_file()), None)

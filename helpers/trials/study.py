@@ -30,9 +30,9 @@ def run(function, rows, *, study, seeds=None, budget=None, jobs=None, fresh=None
     None keeps each config's own. budget: noted in the records. jobs, fresh: default to JOBS and FRESH
     (train all again). live: in JupyterLab, draw one running trial's curve and, after the run of a single row, a table
     that compares it with earlier ones of this machine.
-    Columns: row, seed, status, diverged_epoch, the metrics, seconds, examples_per_second, gpu (its name, or "" for a
-    training on a processor), key, history (a DataFrame), share (1.0), adopted ("equal" or "close" where a probe saved a
-    record of other source, see `probe`), record.
+    Columns: row, seed, status, diverged_epoch, reason (why it failed, else ""), the metrics, seconds,
+    examples_per_second, gpu (its name, or "" for a training on a processor), key, history (a DataFrame), share (1.0),
+    adopted ("equal" or "close" where a probe saved a record of other source, see `probe`), record.
     Raises CourseworkError for bad settings and where the disk is full.
     """
     engine.settings(jobs)  # refused before anything is read
@@ -199,7 +199,7 @@ def _reduced(config, reduced: dict):
     return replace(config, **values)
 
 
-def _frame(study, trials, by_key, source, missing=frozenset()):
+def _frame(study, trials, by_key, source, missing):
     import pandas as pd
 
     lines = []

@@ -69,16 +69,13 @@ def verify() -> int:
     per-epoch scheduler, early stopping and the choice of the best epoch are the business of the unit tests.
     """
     entries = {record["key"]: record for _, record, _ in reversed(everything()) if finished(record)}  # committed first
-    counts = defaultdict(Counter)
-    _obtain_data(entries.values())
-    able = {key: made for key, record in entries.items() if (made := kinds.remade(record))}
-    for key, record in entries.items():
-        counts[record["trial"]]["cannot be asked for"] += key not in able
-    for key, measured in _measure({key: (entries[key], *made) for key, made in able.items()}):
-        agreement = probe.compare(_evidence(entries[key]), measured)
-        counts[entries[key]["trial"]][agreement] += 1
+    counts, able = defaultdict(Counter), 0
+    for record, made, measured in _probed(list(entries.values())):
+        agreement = probe.compare(_evidence(record), measured) if made else "cannot be asked for"
+        counts[record["trial"]][agreement] += 1
+        able += made is not None
         if agreement == "different":
-            print(f"different: {entries[key]['study']} {key} {measured.get('reason', '')}".rstrip())
+            print(f"different: {record['study']} {record['key']} {measured.get('reason', '')}".rstrip())
     for name, count in sorted(counts.items()):
         words = ("equal", "close", "different", "cannot be asked for")
         print(f"{name:12} " + ", ".join(f"{count[word]} {word}" for word in words), flush=True)
@@ -96,17 +93,17 @@ def adopt() -> str:
     for path, record, source in everything():
         if finished(record) and source not in ("", record["source"]):
             copies[record["key"]].append((path, record))
-    stale = {key: places[0][1] for key, places in copies.items()}
-    _obtain_data(stale.values())
-    able = {key: (record, *made) for key, record in stale.items() if (made := kinds.remade(record))}
-    counts = Counter({"cannot be asked for": len(copies) - len(able)})
-    for key, measured in _measure(able):
-        for path, record in copies[key]:
+    counts = Counter()
+    for first, made, measured in _probed([places[0][1] for places in copies.values()]):
+        if not made:
+            counts["cannot be asked for"] += 1
+            continue
+        for path, record in copies[first["key"]]:
             agreement = probe.compare(_evidence(record), measured)
             counts[agreement] += 1
             if agreement != "different":
-                _write_source(path, record, able[key], agreement, measured)
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no record is stale"
+                _write_source(path, record, *made, agreement, measured)
+    return ", ".join(f"{count} {word}" for word, count in counts.items()) or "no record is stale"
 
 
 def _obtain_data(stale) -> None:
@@ -116,8 +113,7 @@ def _obtain_data(stale) -> None:
             sources.obtain(name)
 
 
-def _write_source(path, record, made, agreement, measured):
-    _, function, config = made
+def _write_source(path, record, function, config, agreement, measured):
     source = source_hash(function.__module__)
     note = {"from": record["source"], "to": source, "agreement": agreement}
     changed = {"source": source, "config": records.complete(config), "adopted": [*record.get("adopted", []), note]}
@@ -128,26 +124,34 @@ def _write_source(path, record, made, agreement, measured):
 
 def _evidence(record: dict) -> dict:
     """What a probe trained again is compared with: the record's own probe, or the whole of a cheap training."""
-    names = ("status", "diverged_epoch", "history")
-    return record["probe"] or {name: record[name] for name in names} | {"platform": record["provenance"]}
+    return record["probe"] or {name: record[name] for name in ("status", "diverged_epoch", "history")}
 
 
-def _measure(entries: dict):
-    """(key, measured) of each entry key -> (record, function, config), as they finish: its probe trained again."""
-    modules = {function.__module__ for _, function, _ in entries.values()}
-    machine, waiting, running = engine.start(None, *modules), deque(entries), {}
+def _probed(trainings: list[dict]):
+    """(record, (function, config), its probe trained again) of each record, as they finish.
+
+    Those that today's code cannot ask for come first: (record, None, None).
+    """
+    _obtain_data(trainings)
+    waiting, running = deque(), {}
+    for record in trainings:
+        if made := kinds.remade(record):
+            waiting.append((record, made))
+        else:
+            yield record, None, None
+    machine = engine.start(None, *{function.__module__ for _, (function, _) in waiting})
     try:
         while waiting or running:
             while waiting and len(running) < max(1, machine.capacity):
-                key = waiting.popleft()
-                record, function, config = entries[key]
+                record, (function, config) = entry = waiting.popleft()
                 small = probe.probe_of(config) if record["probe"] else config
                 task = {"source": source_hash(function.__module__), "fingerprint": config.fingerprint()}
                 arguments = (worker.train_probe, function, small, task)
-                running[machine.submit(*arguments, name=key, threads=getattr(config, "threads", 1))] = key
+                threads = worker.threads_of(config)
+                running[machine.submit(*arguments, name=record["key"], threads=threads)] = entry
             done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
             for future in done:
-                yield running.pop(future), future.result()
+                yield *running.pop(future), future.result()
     finally:
         machine.close(abandon=bool(running))
 
@@ -169,7 +173,7 @@ def copy_to_published(checkpoints: bool = False) -> str:
     count = 0
     for path, record, source in everything():
         target = base.PUBLISHED / "records" / record["study"] / path.name
-        copy = target.exists() and records.load(target)
+        copy = records.load(target)
         worthy = finished(record) and record["budget"] == "full" and not _is_stale(record, source)
         if not worthy or (copy and copy["source"] == record["source"]):
             continue

@@ -48,15 +48,15 @@ def train(function, config, task: dict, listener=None) -> dict:
         if task["fresh"]:
             state.unlink(missing_ok=True)
         about = {"started": started, "resumed": state.exists()}
-        with _ready(config, listener, state) as (context, machine):
+        with _ready(config, listener, state) as context:
             start = time.perf_counter()
             outcome = _outcome(function, config, context)
             outcome.setdefault("seconds", time.perf_counter() - start)
-            machine = machine() | about
+            machine = _machine(config, context) | about
         measured = None
         with contextlib.suppress(Exception):  # a training that has ended well is not lost to its probe
-            small = probe.probe_of(config)
-            measured = small and _measured(function, small)
+            if small := probe.probe_of(config):
+                measured = _measured(function, small)
         return _plain(outcome) | {"provenance": machine | outcome.get("provenance", {}), "probe": measured}
     except Exception as error:
         return failure(error, started)
@@ -87,17 +87,20 @@ def train_probe(function, config, task: dict, listener=None) -> dict:
 def _measured(function, config) -> dict:
     """A probe, trained on the processor also where there is a GPU: that one drops other units from the same seed, and
     the probe has to be compared on machines that have none."""
-    with _ready(config, device="cpu") as (context, machine):
-        return probe.measure(function, config, context, machine())
+    with _ready(config, device="cpu") as context:
+        return probe.measure(function, config, context, _machine(config, context))
+
+
+def threads_of(config) -> int:
+    """How many threads a training of `config` uses: one where its class does not say."""
+    return getattr(config, "threads", 1)
 
 
 @contextlib.contextmanager
 def _ready(config, listener=None, state=None, device=None):
-    """(context, function that describes the machine) of a training with as many threads as `config` asks for."""
-    threads = getattr(config, "threads", 1)
-    context = engine.Context(state, device or os.environ.get("DEVICE") or "auto", listener)
-    with engine.threads_limited(threads):
-        yield context, lambda: _machine(context) | {"threads": threads}
+    """The context of a training, with as many threads in the block as `config` asks for."""
+    with engine.threads_limited(threads_of(config)):
+        yield engine.Context(state, device or os.environ.get("DEVICE") or "auto", listener)
 
 
 def _check(function, config, task):
@@ -141,21 +144,18 @@ def failure(error: Exception, started: str | None = None) -> dict:
     }
 
 
-def _machine(context) -> dict:
+def _machine(config, context) -> dict:
     """Provenance of a training; a NumPy training does not wait for PyTorch to load."""
-    if "torch" not in sys.modules:
+    if "torch" in sys.modules:
+        import torch
+
+        from helpers import device
+
+        features = [name for name, here in torch.cpu.get_capabilities().items() if here and name[:3] in ("avx", "amx")]
+        machine = device.describe(device.choose(context.device))
+    else:
         import numpy
 
         name, features = base.processor()
-        return {
-            "python": platform.python_version(),
-            "numpy": numpy.__version__,
-            "processor": name,
-            "features": features,
-        }
-    import torch
-
-    from helpers import device
-
-    features = [name for name, here in torch.cpu.get_capabilities().items() if here and name[:3] in ("avx", "amx")]
-    return device.describe(device.choose(context.device)) | {"features": sorted(features)}
+        machine = {"python": platform.python_version(), "numpy": numpy.__version__, "processor": name}
+    return machine | {"features": sorted(features), "threads": threads_of(config)}

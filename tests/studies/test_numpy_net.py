@@ -286,8 +286,8 @@ def test_early_stopping_brings_the_best_epoch_back():
         (lambda: Network(({"input_nodes": 9, "activation": "relu"},) * 2), "softmax"),
         (lambda: Network(()), "softmax"),
         (lambda: Network(ARCHITECTURES[1], initialiser="best"), "initialiser='best'"),
-        (lambda: Rules(delta="guess"), "cross_entropy squared diagonal"),
-        (lambda: studies.NumpyConfig(reduction="median"), "mean sum"),
+        (lambda: Rules(delta="guess"), "cross_entropy, squared, diagonal"),
+        (lambda: studies.NumpyConfig(reduction="median"), "mean, sum"),
     ],
 )  # fmt: skip
 def test_a_mistake_gives_one_line(make, words):
