@@ -184,8 +184,9 @@ def notebook(path: Path, *, content=None) -> Path:
 
 def page(folder: Path, name: str = STATE["notebook"], *, content=None, **state) -> Path:
     """Export the sample as folder/name.html."""
-    from helpers.report.export.export import export_page
+    from helpers.report.export.export import page_html
 
+    nb = nbformat.read(notebook(folder / f"{name}.ipynb", content=content), as_version=4)
     html = folder / f"{name}.html"
-    export_page(notebook(folder / f"{name}.ipynb", content=content), html, {**STATE, "notebook": name, **state})
+    html.write_text(page_html(nb, {**STATE, "notebook": name, **state}, folder), encoding="utf-8")
     return html

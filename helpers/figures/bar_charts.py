@@ -6,11 +6,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from helpers.figures.grids import COLOURS, SHORT, Drawing, new_figure, number, span, styled
-from helpers.figures.lines import MARK, PRINTED, common_length, curves, line_style, put_legend, words
+from helpers.figures.lines import MARK, PRINTED, curves, cut_common_length, line_style, put_legend, words
 
 HATCHED = {"facecolor": SHORT, "edgecolor": COLOURS[0], "hatch": "///"}  # bars of shortened trainings
 
 
+@styled
 def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, reference=None, diamond="printed"):
     """Horizontal bars, the first on top; points where `limits` leave out zero.
 
@@ -19,29 +20,13 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
     which `column` is drawn by row: trainings in full first, then the shortened ones, hatched; printed_<column> gives
     the diamonds.
     """
-    if not column:
-        seeds = {name: np.atleast_1d(np.asarray(value, float)) for name, value in values.items()}
-        return _bars(
-            seeds, dict.fromkeys(seeds, False), "", errors, title, xlabel or "value", limits, reference or {}, diamond
-        )
-    frame = values.assign(short=values["share"] < 1)
-    frame["name"] = frame["row"].map(words)
-    length = common_length(frame.loc[frame["short"], "name"])
-    frame.loc[frame["short"], "name"] = frame.loc[frame["short"], "name"].str.removesuffix(length)
-    both = frame["short"] & frame["name"].isin(frame.loc[~frame["short"], "name"])
-    frame["name"] += np.where(both, ", shortened", "")
-    groups = dict(list(frame.groupby("name", sort=False)))
-    groups = dict(sorted(groups.items(), key=lambda item: item[1]["short"].iloc[0]))
-    seeds = {name: part[column].to_numpy(float) for name, part in groups.items()}
-    short = {name: part["short"].iloc[0] for name, part in groups.items()}
-    if f"{PRINTED}{column}" in frame:
-        reference = {name: part[f"{PRINTED}{column}"].iloc[0] for name, part in groups.items() if not short[name]}
-    return _bars(seeds, short, length, errors, title, xlabel or words(column), limits, reference or {}, diamond)
-
-
-@styled
-def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, reference, diamond) -> Drawing:
-    """The bars of `seeds`, {name: values}, hatched where `short` is true; the legend says their `length`."""
+    short, length, reference = {}, "", reference or {}
+    if column:
+        values, short, printed, length = _by_row(values, column)
+        reference = printed or reference
+    xlabel = xlabel or words(column) or "value"
+    seeds = {name: np.atleast_1d(np.asarray(value, float)) for name, value in values.items()}
+    hatched = [short.get(name, False) for name in seeds]
     spread = {name: s.std(ddof=1) for name, s in seeds.items() if len(s) > 1} | (errors or {})
     data = pd.DataFrame({"name": map(str, seeds), "value": [s.mean() for s in seeds.values()]})
     data["error"] = [spread.get(name, np.nan) for name in seeds]
@@ -51,9 +36,8 @@ def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, 
     if limits and limits[0] > 0:
         axis.errorbar(data["value"], data.index, xerr=data["error"], fmt="o", color=COLOURS[0], **errorbars)
     else:
-        styles = [HATCHED if short[name] else {"color": COLOURS[0]} for name in seeds]
-        for place, style in enumerate(styles):
-            axis.barh(place, data["value"][place], 0.65, **style)
+        for place, (value, is_short) in enumerate(zip(data["value"], hatched)):
+            axis.barh(place, value, 0.65, **HATCHED if is_short else {"color": COLOURS[0]})
         axis.errorbar(data["value"], data.index, xerr=data["error"], fmt="none", **errorbars)
     ends = data["value"] + data["error"].fillna(0)
     if not reference:  # a diamond may stand there
@@ -61,11 +45,13 @@ def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, 
             beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
             axis.annotate(_at_end(value), (max(end, value), place), **beside)
         axis.margins(x=0.12)
-    entries = [Patch(color=COLOURS[0], label="ours")] * (not all(short.values()))
-    entries += [Patch(**HATCHED, label=f"ours, shortened{length}")] * any(short.values())
+    entries = []
+    if not all(hatched):
+        entries.append(Patch(color=COLOURS[0], label="ours"))
+    if any(hatched):
+        entries.append(Patch(**HATCHED, label=f"ours, shortened{length}"))
     if data["report"].notna().any():
-        drawn = axis.plot(data["report"], data.index, mec=COLOURS[1], label=diamond, **MARK)
-        entries += drawn
+        entries += axis.plot(data["report"], data.index, mec=COLOURS[1], label=diamond, **MARK)
     put_legend(figure, entries)
     if not limits:
         axis.xaxis.set_major_locator(MaxNLocator(4))
@@ -76,6 +62,21 @@ def _bars(seeds: dict, short: dict, length: str, errors, title, xlabel, limits, 
     printed = ", ".join(f"{name} {number(value)}" for name, value in zip(with_printed["name"], with_printed["report"]))
     alt = f"Bars of {xlabel}: {heights}." + (f" {diamond.capitalize()}: {printed}." if printed else "")
     return Drawing(figure, alt, data.dropna(axis="columns", how="all"))
+
+
+def _by_row(trials: pd.DataFrame, column: str) -> tuple[dict, dict, dict, str]:
+    """By row, those in full first: values over seeds, whether shortened, what a report prints; the common length."""
+    frame = trials.assign(short=trials["share"] < 1, name=trials["row"].map(words))
+    length = cut_common_length(frame, "name")
+    both = frame["short"] & frame["name"].isin(frame.loc[~frame["short"], "name"])
+    frame["name"] += np.where(both, ", shortened", "")
+    groups = dict(list(frame.sort_values("short", kind="stable").groupby("name", sort=False)))
+    values = {name: part[column] for name, part in groups.items()}
+    short = {name: part["short"].iloc[0] for name, part in groups.items()}
+    printed = {}
+    if f"{PRINTED}{column}" in frame:
+        printed = {name: part[f"{PRINTED}{column}"].iloc[0] for name, part in groups.items() if not short[name]}
+    return values, short, printed, length
 
 
 def _at_end(value: float) -> str:
@@ -95,7 +96,8 @@ def histogram(values, *, bins=40, title="", xlabel="value", log=False, apart=Fal
     phrases = [f"{name}: {a.size} values, {span(a)}, mean {number(a.mean())}" for name, a in values.items()]
     alt = f"Histogram of {xlabel}. {'; '.join(phrases)}."
     if apart:
-        return Drawing(*_apart(values, bins, title, xlabel, log, alt))
+        figure, frame = _apart(values, bins, title, xlabel, log)
+        return Drawing(figure, alt, frame)
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
     counts = {name: np.histogram(array, edges)[0] for name, array in values.items()}
     frame = pd.DataFrame({xlabel: (edges[:-1] + edges[1:]) / 2} | counts)
@@ -103,8 +105,8 @@ def histogram(values, *, bins=40, title="", xlabel="value", log=False, apart=Fal
     return Drawing(drawing.figure, alt, frame)
 
 
-def _apart(values: dict, bins: int, title, xlabel, log, alt) -> tuple:
-    """(figure, alt, data) of one histogram a panel."""
+def _apart(values: dict, bins: int, title, xlabel, log) -> tuple:
+    """(figure, data) of one histogram a panel."""
     figure, axes = new_figure(title, len(values), height=0.4 + 1.5 * len(values))
     parts = []
     for index, (axis, (name, array)) in enumerate(zip(axes, values.items())):
@@ -113,7 +115,7 @@ def _apart(values: dict, bins: int, title, xlabel, log, alt) -> tuple:
         axis.set(ylabel="count")
         parts.append(pd.DataFrame({"of": name, xlabel: (edges[:-1] + edges[1:]) / 2, "count": counts.astype(int)}))
     axes[-1].set(xlabel=xlabel)
-    return figure, alt, pd.concat(parts, ignore_index=True)
+    return figure, pd.concat(parts, ignore_index=True)
 
 
 def reliability(confidence, correct, *, bins=10, title="") -> Drawing:

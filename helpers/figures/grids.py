@@ -128,10 +128,11 @@ def heatmap(table, *, title="", xlabel="", ylabel="", fmt=".3f", falls=False, **
     style = {"cmap": "cividis_r" if falls else "cividis", "cbar": False, "linewidths": 0.5, "fmt": "", "annot": text}
     style |= {} if finite.any() else {"vmin": 0, "vmax": 1}
     seaborn.heatmap(table.where(finite), ax=axis, **style | options)
+    faces = axis.collections[0].get_facecolors().reshape(*values.shape, 4)
     for written in axis.texts:  # black or white, whichever stands out more from the cell
-        place = np.ravel(written.get_position()).astype(int)
-        face = axis.collections[0].get_facecolors().reshape(*values.shape, 4)[place[1], place[0]]
-        written.set_color("black" if _luminance(face) > 0.18 else "white")
+        column, row = np.ravel(written.get_position()).astype(int)
+        luminance = seaborn.utils.relative_luminance(faces[row, column])
+        written.set_color("black" if luminance > 0.18 else "white")
     for row, column in np.argwhere(~finite):
         axis.text(column + 0.5, row + 0.5, text[row, column], ha="center", va="center")
     axis.set(xlabel=xlabel, ylabel=ylabel, facecolor="#cccccc")
@@ -141,12 +142,6 @@ def heatmap(table, *, title="", xlabel="", ylabel="", fmt=".3f", falls=False, **
     alt = f"Grid of {ylabel} ({len(table)}) by {xlabel} ({table.shape[1]}): {span(values)}, best "
     alt += f"{number(values[best])} at {table.index[best[0]]}, {table.columns[best[1]]}; "
     return Drawing(figure, f"{alt}{(~finite).sum()} cells not finite.", table.reset_index())
-
-
-def _luminance(colour) -> float:
-    """The relative luminance of an RGB colour, as WCAG 2 defines it: 0 of black, 1 of white."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
-    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
 def confusion(labels, predicted, classes, *, title="") -> Drawing:

@@ -74,10 +74,13 @@ def words(name) -> str:
     return str(name).replace("_", " ")
 
 
-def common_length(names) -> str:
-    """What all names of shortened trainings say at their end in brackets, " (2 epochs)"; "" where they differ."""
+def cut_common_length(frame: pd.DataFrame, column: str) -> str:
+    """Cut what all names of shortened trainings in `column` say at their end, " (2 epochs)", and return it; else ""."""
+    names = frame.loc[frame["short"], column]
     endings = {match[0] if (match := re.search(LENGTH, name)) else "" for name in names}
-    return endings.pop() if len(endings) == 1 else ""
+    length = endings.pop() if len(endings) == 1 else ""
+    frame.loc[frame["short"], column] = names.str.removesuffix(length)
+    return length
 
 
 def _ends_in_words(data: pd.DataFrame, x: str) -> str:
@@ -201,11 +204,12 @@ def _grid(data: pd.DataFrame, title: str, length: str):
     ratios = {"width_ratios": (3, 2)} if len(kinds) == 2 else {}
     options = {"height": 0.6 + 2.2 * rows, "sharex": "col", "gridspec_kw": ratios}
     figure, axes = new_figure(title, rows, len(kinds), **options)
-    for axis, short in zip(axes, kinds):
-        cut = f"shortened:\n{length}" if length else "shortened"
-        axis.set_title({True: cut, False: "in full"}[short] if True in kinds else "", fontsize=10)
-    for axis in axes[len(kinds) - 1 :: len(kinds)] if True in kinds else []:
-        axis.set(facecolor=SHORT)
+    if True in kinds:
+        titles = {False: "in full", True: f"shortened:\n{length}" if length else "shortened"}
+        for axis, short in zip(axes, kinds):  # the first row of axes
+            axis.set_title(titles[short], fontsize=10)
+        for axis in axes[len(kinds) - 1 :: len(kinds)]:  # the last column
+            axis.set_facecolor(SHORT)
     return figure, axes, kinds
 
 
@@ -224,8 +228,7 @@ def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", 
     reference = {} if reference is None else reference
     reference = reference if isinstance(reference, dict) else {next(iter(panels)): reference}
     data = _lines(frame, x, panels, by)
-    length = common_length(data.loc[data["short"], "line"])
-    data.loc[data["short"], "line"] = data.loc[data["short"], "line"].str.removesuffix(length)
+    length = cut_common_length(data, "line")
     data, marks = _lines_and_marks(data)
     order = list(dict.fromkeys(data["line"]))
     figure, axes, kinds = _grid(data, title, length.strip(" ()"))
@@ -244,19 +247,24 @@ def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", 
             _plain_ticks(axis.xaxis)
         if pd.api.types.is_integer_dtype(data[x]) and log not in ("x", "xy"):
             _whole_ticks(axis, data.loc[data["short"] == short, x].unique())
-    drawn = [axis.get_legend_handles_labels()[0] for axis in axes]
-    drawn = [handle for handles in drawn if by or len(handles) > 1 for handle in handles]
-    put_legend(figure, drawn + ([Line2D([], [], mec="#333333", label="printed", **MARK)] if len(marks) else []))
+    entries = []
+    for axis in axes:
+        handles, _ = axis.get_legend_handles_labels()
+        if by or len(handles) > 1:  # a single line needs no name beside that of its axis
+            entries += handles
+    if len(marks):
+        entries.append(Line2D([], [], mec="#333333", label="printed", **MARK))
+    put_legend(figure, entries)
     named = data.assign(line=data["line"] + np.where(data["short"], " (shortened)", ""))
     table = named.pivot(index=x, columns=["panel", "line"], values=["mean", "std"]).dropna(axis="columns", how="all")
     table.columns = [", ".join(names) for names in table.columns]
     return Drawing(figure, _alt_text(data, marks, x, reference), table.reset_index())
 
 
-def schedule(frame, ys, *, x="epoch", rate="lr", **options) -> Drawing:
-    """The learning rate (log axis) above what it did; `ys` and `options` as in `curves`."""
+def schedule(frame, ys, **options) -> Drawing:
+    """The learning rate (log axis) over epochs above what it did; `ys` and `options` as in `curves`."""
     ys = ys if isinstance(ys, dict) else {"accuracy": ys}
-    return curves(frame, x, {"learning rate": rate} | ys, log="learning rate", **options)
+    return curves(frame, "epoch", {"learning rate": "lr"} | ys, log="learning rate", **options)
 
 
 @styled
@@ -278,7 +286,7 @@ def regression(points, grid, fits, *, bands=None, gaps=(), title="", xlabel="x",
             axis.fill_between(np.ravel(grid), low, high, color=style["color"], alpha=0.18, lw=0)
         phrases.append(f"{name} {span(y)}")
     for index, (low, high) in enumerate(gaps):
-        axis.axvspan(low, high, color="#888888", alpha=0.18, lw=0, label="_" * index + "no samples")
+        axis.axvspan(low, high, color="#888888", alpha=0.18, lw=0, label=None if index else "no samples")
         phrases.append(f"no samples between {number(low)} and {number(high)}")
     axis.set(xlabel=xlabel, ylabel=ylabel)
     put_legend(figure, axis.get_legend_handles_labels()[0])

@@ -32,7 +32,7 @@ def pages_in(path, data):
     if path.lower().endswith(".zip") and not zipfile.is_zipfile(io.BytesIO(data)):
         raise ValueError("not a zip archive, or only a part of one")
     if not data.startswith(b"PK"):
-        yield path, data, "an archive is glued to it" * zipfile.is_zipfile(io.BytesIO(data))
+        yield path, data, "an archive is glued to it" if zipfile.is_zipfile(io.BytesIO(data)) else ""
         return
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         left = UNPACKED
@@ -62,13 +62,13 @@ def unpacked(archive, item):
 
 def examine_file(path):
     """{name: examined page, or {"problem": words}, or {"foreign": words}} of one file; the file's hash."""
-    pages, seal = {}, ""
+    pages, file_hash = {}, ""
     try:
         if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
             raise ValueError("not a regular file")  # a pipe would never end
         with open(path, "rb") as file:
             data = file.read(FILE + 1)
-        seal = hashlib.sha256(data).hexdigest()
+        file_hash = hashlib.sha256(data).hexdigest()
         for name, content, why in pages_in(path, data):
             try:
                 why = "is in it twice" if name in pages else why
@@ -80,7 +80,7 @@ def examine_file(path):
             pages[path] = {"problem": "holds no page of this project"}
     except Exception as error:  # a damaged archive can fail anywhere: zlib, struct, zipfile ...
         pages[path] = {"problem": f"cannot be read: {getattr(error, 'strerror', None) or error or 'too large'}"}
-    return pages, seal
+    return pages, file_hash
 
 
 def compare_with_index(pages):
@@ -122,31 +122,44 @@ def unseen(page):
 
 def verdict(name, page):
     """The lines that are printed for one page."""
-    if "run" not in page:
-        return [f"{name}: {page['problem']}" if "problem" in page else f"{name}: left out, {page['foreign']}"]
-    run, changed = page["run"], [f"changed: {words}" for words in page["changed"]]
-    head = "CHANGED since export" if changed else "REFUTED" if page["refuted"] else "untouched since export"
-    head += ", in HTML comments alone" * unseen(page)
-    about = f"{run['status']}, {run['budget'] or 'no'} budget{', stand-in data' * run['standin']}"
-    words = changed[:20] + ["... and more"] * (len(changed) > 20) + page["refuted"]
-    words += [page["line"]] * bool(page["line"] and not page["refuted"]) + [
-        f"FLAG: same {what} as {o}" for o, what in sorted(page["same"])
-    ]
-    return [f"{name}: {head} ({about})", *(f"  {line}" for line in words)]
+    if "problem" in page:
+        return [f"{name}: {page['problem']}"]
+    if "foreign" in page:
+        return [f"{name}: left out, {page['foreign']}"]
+    run = page["run"]
+    head = "REFUTED" if page["refuted"] else "untouched since export"
+    if page["changed"]:
+        head = "CHANGED since export, in HTML comments alone" if unseen(page) else "CHANGED since export"
+    about = f"{run['status']}, {run['budget'] or 'no'} budget{', stand-in data' if run['standin'] else ''}"
+    lines = [f"changed: {words}" for words in page["changed"][:20]]
+    if len(page["changed"]) > 20:
+        lines.append("... and more")
+    if page["refuted"]:
+        lines += page["refuted"]
+    elif page["line"]:
+        lines.append(page["line"])
+    lines += [f"FLAG: same {what} as {other}" for other, what in sorted(page["same"])]
+    return [f"{name}: {head} ({about})", *(f"  {line}" for line in lines)]
 
 
-def row(path, pages, seal):
+def row(path, pages, file_hash):
     """One hand-in as a dict of columns, from all its pages but the index."""
     examined = [page for page in pages.values() if "run" in page]
     runs = [page["run"] for page in examined if page["run"]["status"] != "index"]
     built, listed = {run["notebook"] for run in runs}, {file[:-5] for page in examined for file in page["run"]["pages"]}
-    lacking = [f"task{n}" for n in range(1, TASKS + 1) if path not in pages and f"task{n}_" not in "+".join(built)]
+    lacking = []
+    if path not in pages:  # an archive that could be read, not one page
+        tasks = [f"task{n}" for n in range(1, TASKS + 1)]
+        lacking = [task for task in tasks if not any(f"{task}_" in name for name in built)]
     lacking += sorted(name for name in listed - built if name[:5] not in lacking)
     complete = {run["status"].replace(", no results", "") for run in runs} == {"complete"} and not lacking
-    last = ["", *(f"{page['accuracy']:.4f}" for page in examined if page["accuracy"] is not None)][-1]  # of task 5
+    accuracies = [page["accuracy"] for page in examined if page["accuracy"] is not None]
+    last = f"{accuracies[-1]:.4f}" if accuracies else ""  # of task 5
     standin = "yes" if any(run["standin"] for run in runs) else "no"
-    same = {}
+    same, changed = {}, []
     for page in examined:
+        if page["changed"]:
+            changed.append(page["run"]["notebook"] + (" (comments)" if unseen(page) else ""))
         for hand_in in page["same"]:
             same.setdefault(hand_in, []).append(page["run"]["notebook"] or "index")
     notes = [verdict(name, page)[0] for name, page in pages.items() if "run" not in page]
@@ -154,9 +167,9 @@ def row(path, pages, seal):
     cells = {
         "file": path, "author": several["author"],
         "complete": "yes" if complete and not any("problem" in page for page in pages.values()) else "no",
-        "missing": "+".join(lacking), "budget": several["budget"], "commit": several["commit"], "sha256": seal,
+        "missing": "+".join(lacking), "budget": several["budget"], "commit": several["commit"], "sha256": file_hash,
         "stand_in": standin, "untouched": "no" if spoilt(pages) else "yes", "recomputed_accuracy": last,
-        "changed": "+".join(p["run"]["notebook"] + " (comments)" * unseen(p) for p in examined if p["changed"]),
+        "changed": "+".join(changed),
         "same_as": "; ".join(f"{other} ({what} of {'+'.join(names)})" for (other, what), names in sorted(same.items())),
         "problem": "; ".join(notes + [words for page in examined for words in page["refuted"]]),
     }  # fmt: skip
@@ -165,7 +178,7 @@ def row(path, pages, seal):
 
 def cell(text):
     """A text for a spreadsheet: on one line, and no formula where it begins as one does."""
-    return "'" * text.startswith(tuple("=+-@")) + plain(text)
+    return f"'{plain(text)}" if text.startswith(("=", "+", "-", "@")) else plain(text)
 
 
 def main(argv=None):

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import write_atomically
-from helpers.claims.judge import VERDICTS
-from helpers.claims.ledger import NOT_RUN, percent
+from helpers.claims.ledger import VERDICTS, percent
 from helpers.page.markup import number, read_number
 from helpers.page.page import BANNER
 from helpers.report import check, sealed
@@ -18,23 +17,30 @@ from helpers.report.readback import HEADLINES, evidence, read_pages, render
 STUDIES = "Studies A to D repeat one report each, E and F the two halves of report E; G is our own search"
 
 
-def write_index(folder: Path, states) -> Path:
+def write_index(folder: Path, states: list[dict]) -> Path:
     """Write folder/index.html over the pages of a build, with a copy of check.py beside it.
 
-    `states` is what the build knows of each notebook, as export_page takes it (a list, or a dict of them).
+    `states` is what the build knows of each notebook, as page_html takes it.
     """
-    folder = Path(folder)
     rubric = load_rubric()
     read = read_pages(folder)
-    states = list(states.values() if isinstance(states, dict) else states)
     pages = {state["notebook"]: {**read.get(state["notebook"], _absent(state)), "run": state} for state in states}
+    summary = pages["summary"]["results"] if "summary" in pages else {}
     lines = {name: _line(page, rubric) for name, page in sorted(pages.items())}
     tasks, studies, others = grouped(lines, rubric)
     groups = [
-        ("Tasks", "The five tasks, and the results that speak for them", tasks),
-        ("Studies", STUDIES, studies),
-        ("Other pages", "Summary, benchmark, faults", others),
+        ("tasks", "Tasks", "The five tasks, and the results that speak for them", tasks),
+        ("studies", "Studies", STUDIES, studies),
+        ("other-pages", "Other pages", "Summary, benchmark, faults", others),
     ]
+    groups = [(*heading, [lines[name] for name in members]) for *heading, members in groups if members]
+    headline, ledger = _headline(rubric, pages, summary), _ledger(summary)
+    contents = [(slug, name) for slug, name, _, _ in groups]
+    if groups and headline:
+        contents.insert(1, ("headline", "Ours against the reports"))  # it stands below the first group
+    if ledger:
+        contents.append(("ledger", "Ledger"))
+    contents.append(("check", "Check these pages"))
     run = {
         "status": "index",
         "budget": folder.name,
@@ -43,13 +49,14 @@ def write_index(folder: Path, states) -> Path:
     }
     text = render(
         "index.html.j2",
-        groups=[(*heading, [lines[page] for page in members]) for *heading, members in groups if members],
+        groups=groups,
+        links=contents,
         items=_facts(states, run),
         good=all(state.get("status") in COMPLETE for state in states),
-        banners=_banners(states, run, pages.get("summary", {}).get("results", {})),
-        abstract=_abstract(pages.get("summary", {})),
-        headline=_headline(rubric, pages),
-        ledger=_ledger(pages.get("summary", {})),
+        banners=_banners(states, run, summary),
+        abstract=_abstract(summary),
+        headline=headline,
+        ledger=ledger,
         hashes=run["pages"],
         blank=sealed.BLANK,
     )
@@ -66,16 +73,15 @@ def standalone_check() -> str:
 
 
 def _absent(state):
-    return {"name": state["notebook"], "results": {}, "text": "", "examined": None}
+    return {"name": state["notebook"], "results": {}, "titles": {}, "text": "", "examined": None}
 
 
 def _line(page, rubric):
     """One row of the index: a page, its standing, and the results that speak for it."""
     run, patterns = page["run"], {task["page"]: task.get("evidence", HEADLINES) for task in rubric["tasks"]}
     patterns = (patterns | rubric["evidence"]).get(page["name"], HEADLINES)
-    titles = page.get("titles") or {}
-    words = {named(key, titles): label for key, label in rubric.get("words", {}).get(page["name"], {}).items()}
-    shown = evidence(page["results"], patterns, titles=titles)
+    words = {named(key, page["titles"]): label for key, label in rubric["words"].get(page["name"], {}).items()}
+    shown = evidence(page["results"], patterns, titles=page["titles"])
     return {
         "name": page["name"],
         "title": run.get("title") or page["name"],
@@ -99,14 +105,14 @@ def _result(pages, key, rubric):
     return (page["results"].get(inner), name) if page and page["text"] else (None, "")
 
 
-def _headline(rubric, pages):
+def _headline(rubric, pages, summary):
     """Rows of the headline table: what a report prints, what our trials give, the difference, and the verdict."""
     claims = {claim["id"]: claim for claim in base.read_yaml(base.NOTEBOOKS / "claims.yaml").get("claims", [])}
-    rows, summary = [], pages.get("summary", {}).get("results", {})
+    rows = []
     for name, network in rubric["headline"].get("claims", {}).items():
         if name in claims:
             claim = claims[name]
-            keys = claims[name].get("evidence", "")
+            keys = claim.get("evidence", "")
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
             answer, page = _result(pages, key, rubric)
             answer = summary.get(f"ours.{name}", answer)  # under the reading that decides
@@ -131,7 +137,7 @@ def _row(answer, who, what, printed):
     claimed = read_number(printed)
     ours, difference, trained = "not run", "–", "–"
     if result:
-        ours = _percent(result)
+        ours = _mean_and_spread(result)
         trained = f"{round(100 * result.get('share', 1), 1):g} %" if printed else "–"
         if claimed is not None and result.get("value") is not None:
             difference = f"{100 * (result['value'] - claimed):+.1f}".replace("-", "−")
@@ -139,7 +145,7 @@ def _row(answer, who, what, printed):
     return row | {"difference": difference, "trained": trained, "page": name, "verdict": "–"}
 
 
-def _percent(result):
+def _mean_and_spread(result):
     """An accuracy in percent with its deviation and its number of runs: 87.17 ± 0.24 % (n = 2)."""
     if result.get("value") is None:
         return "–"
@@ -147,25 +153,24 @@ def _percent(result):
     return f"{100 * result['value']:.2f}{spread} % (n = {result['n']})"
 
 
-def _abstract(page):
-    """What the pages hold, what came out and how sure that is, from the summary's results; "" without a summary."""
-    counts = {key.removeprefix("claims."): result["value"] for key, result in page.get("results", {}).items()}
-    verdicts = [name for name in (*VERDICTS, NOT_RUN) if counts.get(name.replace(" ", "_"))]
-    if not {"claims", "shortened"} <= set(counts):
+def _abstract(summary):
+    """What came out and how sure that is, from the summary's results; "" without them."""
+    if not {"claims.claims", "claims.shortened"} <= summary.keys():
         return ""
-    counted = ", ".join(f"{number(counts[name.replace(' ', '_')])} {name}" for name in verdicts)
-    text = f"Result: of {number(counts['claims'])} claims (numbers and statements that the reports print), {counted}. "
-    text += f"How sure: {number(counts['shortened'])} claims rest on shortened trainings, and none of them is decided"
-    if "expected_false" in counts and "not_reproduced" in counts:
-        text += f"; chance alone would refute {counts['expected_false']:.1f} if every claim were true"
+    total, shortened = (number(summary[f"claims.{name}"]["value"]) for name in ("claims", "shortened"))
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in _ledger(summary) if count != "0")
+    text = f"Result: of {total} claims (numbers and statements that the reports print), {counted}. "
+    text += f"How sure: {shortened} claims rest on shortened trainings, and none of them is decided"
+    if {"claims.expected_false", "claims.not_reproduced"} <= summary.keys():
+        by_chance = summary["claims.expected_false"]["value"]
+        text += f"; chance alone would refute at most about {by_chance:.1f} if every claim were true"
     return f"{text}."
 
 
-def _ledger(page):
+def _ledger(summary):
     """(verdict, count) from the summary's results claims.<verdict>, in the ledger's order."""
-    names = {name: f"claims.{name.replace(' ', '_')}" for name in (*VERDICTS, NOT_RUN)}
-    results = page.get("results", {})
-    return [(name, number(results[key]["value"])) for name, key in names.items() if key in results]
+    keys = {verdict: f"claims.{verdict.replace(' ', '_')}" for verdict in VERDICTS}
+    return [(verdict, number(summary[key]["value"])) for verdict, key in keys.items() if key in summary]
 
 
 def _facts(states, run):

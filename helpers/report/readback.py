@@ -16,13 +16,13 @@ HEADLINES = ("test_accuracy", "*.test_accuracy")  # the results that speak for a
 
 
 def read_pages(source: Path) -> dict[str, dict]:
-    """Page name -> {name, run, results, text, examined}, from the exported files alone; other files are left out.
+    """Page name -> {name, run, results, titles, text, examined}, from the exported files alone; others are left out.
 
     source: the folder of a build, or a hand-in (.zip); of two pages of one name the first counts. Raises
     CourseworkError where a hand-in cannot be read.
     """
     pages = {}
-    for name, content in _files(Path(source)):
+    for name, content in _files(source):
         try:
             text = content.decode("utf-8")
             run, bundle = sealed.embedded(text, "run"), sealed.embedded(text, "results")

@@ -27,7 +27,7 @@ class Unreadable(Exception):
 def plain(text):
     """`text` on one line, without what a terminal would obey, and not endless."""
     shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:500])
-    return "".join(shown) + " ..." * (len(text) > 500)
+    return "".join(shown) + (" ..." if len(text) > 500 else "")
 
 
 def digest(text):
@@ -97,7 +97,8 @@ def recompute(bundle):
     except DAMAGED:
         return "REFUTED: the packed predictions are damaged, or of another run", None, False
     idx = hashlib.sha256(b"\0\0\x08\1" + count.to_bytes(4, "big") + labels).hexdigest()
-    against = f"{len(runs)} x {count:,} {'official Fashion-MNIST ' * (idx == OFFICIAL_LABELS)}test labels"
+    labels_are = "official Fashion-MNIST test labels" if idx == OFFICIAL_LABELS else "test labels"
+    against = f"{len(runs)} x {count:,} {labels_are}"
     line = f"{key} {mean:.4f} follows from its packed predictions ({against})"
     wrong = f"REFUTED: {key} is given as {result['value']}, its packed predictions give {mean:.4f} ({against})"
     return line if agrees else wrong, mean, agrees
@@ -147,7 +148,10 @@ def traces(bundle, seal):
 
 
 def examine(data):
-    """What a page's bytes say: changed, refuted, line, accuracy, run, seal, traces. Raises Unreadable if not ours."""
+    """What a page's bytes say: changed, refuted, line, accuracy, run, seal, traces. Raises Unreadable if not ours.
+
+    `same` is empty: `check.compare_hand_ins` notes there who else has the traces.
+    """
     if len(data) > PAGE:
         raise Unreadable(f"is larger than {PAGE:,} bytes: no page is")
     text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")  # line endings of a mail program change nothing
@@ -155,7 +159,9 @@ def examine(data):
     provenance = json.dumps(run.get("provenance"))
     commit = re.search(r'"commit": "(\w+)"', provenance)
     facts = {name: str(run.get(name) or "")[:99] for name in ("status", "budget", "notebook", "author")}
-    facts["commit"] = commit[1][:12] + "-dirty" * ('"dirty": true' in provenance) if commit else ""
+    facts["commit"] = commit[1][:12] if commit else ""
+    if commit and '"dirty": true' in provenance:
+        facts["commit"] += "-dirty"
     facts["standin"] = '"standin": true' in json.dumps(run.get("data"))
     facts["pages"] = {name: str(seal) for name, seal in run.get("pages", {}).items()}
     seal, changed = str(manifest.get("file")), []
@@ -166,7 +172,7 @@ def examine(data):
                 changed = list(differences(text.replace(seal, BLANK), manifest)) or changed
     line, accuracy, agrees = recompute(bundle)
     try:
-        refuted = [line] * (not agrees) + list(table_against_results(text, bundle))
+        refuted = [*([] if agrees else [line]), *table_against_results(text, bundle)]
     except DAMAGED:
         refuted = ["REFUTED: the results are damaged; not all can be recomputed"]
     page = {"changed": changed, "refuted": refuted, "line": line, "accuracy": accuracy, "run": facts, "seal": seal}

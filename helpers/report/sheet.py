@@ -33,8 +33,9 @@ def main(arguments: list[str]) -> int:
     table, wrong = [COLUMNS], []
     for path in options.files:
         try:
-            table += _lines(path) if options.csv else []
-            if not options.csv:
+            if options.csv:
+                table += _lines(path)
+            else:
                 print(write_marking_sheet(path))
         except CourseworkError as error:
             wrong.append(str(error))
@@ -50,7 +51,6 @@ def write_marking_sheet(source: Path) -> Path:
 
     Raises CourseworkError where rubric.yaml has no tasks, or the hand-in cannot be read.
     """
-    source = Path(source)
     tasks, author = _read(source)
     folder = source.name if source.is_dir() else ""  # a sheet links to pages that lie open beside it
     total = sum(task["weight"] for task in tasks)
@@ -78,8 +78,7 @@ def _task(task: dict, page: dict | None) -> dict:
     slugs = {html.unescape(re.sub("<[^>]*>", "", heading)): slug for slug, heading in headings}
     asks = []
     for ask in task["asks"]:
-        see = [heading for heading in ask.get("see", []) if heading in slugs]
-        sections = [(name, slugs[name]) for name in see]
+        sections = [(heading, slugs[heading]) for heading in ask.get("see", []) if heading in slugs]
         asks.append({**ask, "results": _results(page, ask.get("evidence", [])), "sections": sections})
     return {**task, "asks": asks, "checks": list(_checks(page))}
 

@@ -19,7 +19,6 @@ def write_submission(folder: Path) -> Path:
 
     The same files give the same bytes. Returns the path; raises CourseworkError when there is no index.
     """
-    folder = Path(folder)
     if not (folder / "index.html").exists():
         raise CourseworkError(f"{folder} has no index.html; run `make report BUDGET={folder.name}` first")
     files = {f"report/{path.name}": path for kind in ("*.html", "*.json", "check.py") for path in folder.glob(kind)}

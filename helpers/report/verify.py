@@ -18,8 +18,11 @@ def verify(given: dict) -> int:
     The records stay as they are. Trainings on a GPU are left out where there is none: from the same seed it drops other
     units, so that hours would show nothing. Raises CourseworkError if there is nothing to verify.
     """
-    candidates = {r["key"]: (path, r, *made) for path, r, _ in upkeep.everything()
-             if finished(r) and (made := kinds.remade(r))}  # fmt: skip
+    candidates = {}  # key -> (path, record, trial function, config)
+    for path, record, _ in upkeep.everything():
+        made = kinds.remade(record) if finished(record) else None
+        if made:
+            candidates[record["key"]] = (path, record, *made)
     here = [one for one in candidates.values() if not probe.of_absent_gpu(one[1])]
     if len(here) < len(candidates):
         print(f"{len(candidates) - len(here)} trainings on a GPU are left out: none is here")

@@ -71,10 +71,11 @@ def describe(job) -> str:
     parts = [f"{job.name:40} {elapsed:4.0f} s"]
     if job.run is None or job.run.finished:
         return f"{parts[0]}, setting the page"
-    trials = _trials(job.run.scratch / "progress")
     cells = len(job.nb["cells"]) + bool(job.parameters)  # papermill adds a cell for them
     parts.append(f"cell {job.run.cell} of {cells}" if job.run.cell else "starting")
-    parts += [f"trial {trials['done']} of {trials['total']}"] if trials else []
+    trials = _trials(job.run.scratch / "progress")
+    if trials:
+        parts.append(f"trial {trials['done']} of {trials['total']}")
     left = max((job.before or {}).get("duration_s", 0) - elapsed, trials.get("seconds_left") or 0)
     if left > 90:
         parts.append(f"about {left / 60:.0f} min left")
@@ -84,7 +85,7 @@ def describe(job) -> str:
 
 
 def _trials(path: Path) -> dict:
-    """The last whole line of what the notebook's trials wrote (helpers.progress); {} if nothing yet."""
+    """The last whole line of what the notebook's trials wrote (see helpers.trials.progress); {} if nothing yet."""
     try:
         return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
     except (OSError, ValueError, IndexError):

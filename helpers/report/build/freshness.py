@@ -1,7 +1,6 @@
 """What a page stands on, as named hashes: what differs says whether to run again, or only to set the page again."""
 
 import ast
-import hashlib
 import json
 import platform
 import re
@@ -27,7 +26,7 @@ def digest(value) -> str:
     """16 hexadecimal digits of bytes, text or anything that JSON holds."""
     if not isinstance(value, bytes):
         value = (value if isinstance(value, str) else base.to_json(value)).encode()
-    return hashlib.sha256(value).hexdigest()[:16]
+    return base.sha256(value)[:16]
 
 
 def inputs(nb: dict, name: str, budget: str, **given) -> dict:
@@ -61,7 +60,7 @@ def records(used: list, budget: str) -> str:
 
     used: [study, key, checksum] each. At smoke nothing committed is read, so none is looked at.
     """
-    present = [[study, key, check if _stands(study, key, check) else ""] for study, key, check in used]
+    present = [[study, key, checksum if _stands(study, key, checksum) else ""] for study, key, checksum in used]
     folders = {study: base.PUBLISHED / "records" / study for study, _, _ in used}
     committed = {s: sorted(p.stem for p in f.glob("*.json")) for s, f in folders.items()}
     return digest([sorted(present), committed if budget != "smoke" else {}])
@@ -95,11 +94,12 @@ def in_words(changed: list[str], parameters: list[str] = ()) -> str:
     """What of `changes` a person reads: its parameters (lr), helpers/training/loop.py; `parameters`: which differ."""
     modules = [name for name in changed if name.startswith("helpers.")]
     words = [IN_WORDS.get(name, name) for name in changed if name not in modules]
-    words = [
-        f"{word} ({', '.join(parameters)})" if word == IN_WORDS["parameters"] and parameters else word for word in words
-    ]
+    if parameters and "parameters" in changed:
+        words[words.index(IN_WORDS["parameters"])] += f" ({', '.join(parameters)})"
     words += [_file(name) for name in modules[:MODULES]]
-    return ", ".join(words + [f"{len(modules) - MODULES} more modules"] * (len(modules) > MODULES))
+    if len(modules) > MODULES:
+        words.append(f"{len(modules) - MODULES} more modules")
+    return ", ".join(words)
 
 
 def other_parameters(given: dict, before: dict) -> list[str]:
@@ -147,10 +147,11 @@ def _claims() -> str:
     return digest([[file_hash(file) for file in sorted(files)], trials])
 
 
-def _stands(study: str, key: str, check: str) -> bool:
+def _stands(study: str, key: str, checksum: str) -> bool:
+    """Whether the record is there, committed or here, as it was."""
     for root in (base.PUBLISHED / "records", base.RECORDS):
         path = root / study / f"{key}.json"
-        if path.is_file() and check.encode() in path.read_bytes():
+        if path.is_file() and checksum.encode() in path.read_bytes():
             return True
     return False
 

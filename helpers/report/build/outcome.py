@@ -11,9 +11,8 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import CourseworkError
-from helpers.page.page import BUNDLE
 from helpers.report.build import freshness
-from helpers.report.export.facts import COMPLETE
+from helpers.report.export.facts import COMPLETE, results_of
 from helpers.report.export.order import first_heading
 
 FAILED = "failed"  # the folder, beside complete pages, of runs that failed and may not replace them
@@ -60,7 +59,7 @@ class Job:
         return not re.search(r"\bbegin\(|\bpage\.finish\(", code)
 
     def about(self, key: str, default=None):
-        """What the notebook's metadata says under "coursework": needs, data or timeout."""
+        """What the notebook's metadata says under "coursework": needs, data, timeout or alone."""
         return self.nb["metadata"].get("coursework", {}).get(key, default)
 
     @property
@@ -104,9 +103,7 @@ def _is_notebook(nb) -> bool:
 
 def state_of(job: Job, nb, status: str, reason: str, build) -> dict:
     """The state of a notebook that has just run; `nb` is the executed notebook."""
-    outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
-    bundles = [o["data"][BUNDLE] for o in outputs if BUNDLE in o.get("data", {})]
-    bundle = bundles[-1] if bundles else {}
+    bundle = results_of(nb)
     facts = ("name", "title", "source", "standin", "fingerprint")
     data = [{key: getattr(build.data_of[n], key) for key in facts} for n in job.datasets]
     state = {"notebook": job.name, "title": job.title, "budget": build.budget, "author": build.author}
@@ -138,10 +135,15 @@ def command(job: Job, build) -> str:
     """The command that makes this page again."""
     given = {name: value for name, value in job.parameters.items() if name not in ("budget", "data")}
     words = {"BUDGET": build.budget, "ONLY": job.name}
-    words |= {"DATA": build.data} if build.data != "auto" else {}
-    words |= {name.upper(): given.pop(name) for name in ("seed", "device") if name in given}
-    words |= {n: v for n, v in build.environment.items() if n == "PRECISION" and v != "auto"}
-    words |= {"SET": " ".join(f"{name}={_in_set(value)}" for name, value in given.items())} if given else {}
+    if build.data != "auto":
+        words["DATA"] = build.data
+    for name in ("seed", "device"):
+        if name in given:
+            words[name.upper()] = given.pop(name)
+    if build.environment.get("PRECISION", "auto") != "auto":
+        words["PRECISION"] = build.environment["PRECISION"]
+    if given:
+        words["SET"] = " ".join(f"{name}={_in_set(value)}" for name, value in given.items())
     return " ".join(["make report", *(f"{n}={shlex.quote(str(v))}" for n, v in words.items())])
 
 

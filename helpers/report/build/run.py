@@ -40,6 +40,10 @@ class Build:
     author: str = ""
     fresh: bool = False
     environment: dict = field(default_factory=dict)  # variables for the kernels
+    states: dict = field(default_factory=dict, init=False)  # of the notebooks that are done, by name
+    data_of: dict = field(default_factory=dict, init=False)  # name of a data set -> the data set
+    warnings: list = field(default_factory=list, init=False)
+    stopped: threading.Event = field(default_factory=threading.Event, init=False)
 
     def go(self) -> int:
         """Build; returns the exit code: 0 when all selected pages are complete, else 1.
@@ -48,8 +52,6 @@ class Build:
         """
         self._look()
         self.selected = self._select()
-        self.warnings = []
-        self.stopped = threading.Event()
         self.commit = runner.commit()
         if self.fresh:  # what one notebook trains from now on is fresh for all others
             self.environment |= {"FRESH": "1", "COURSEWORK_FRESH_SINCE": worker.now()}
@@ -72,7 +74,6 @@ class Build:
         from helpers.report import index
 
         self._look()
-        self.data_of = {}
         return index.write_index(self.folder, [self._state(job) for job in self.jobs.values()])
 
     def sign(self) -> Path:
@@ -86,7 +87,6 @@ class Build:
 
     def _look(self) -> None:
         self.folder = base.REPORTS / self.budget
-        self.states = {}  # of the notebooks that are done
         self.jobs = {p.stem: outcome.read_job(p, self.folder) for p in sorted(base.NOTEBOOKS.glob("*.ipynb"))}
         named = {(job.before or {}).get("author") for job in self.jobs.values()} - {None, ""}
         if not self.author and len(named) == 1:  # who has signed pages once need not say so at every build
@@ -132,8 +132,8 @@ class Build:
             from helpers.report.export import export  # noqa: F401
         try:
             while pending or running:
-                for job in [job for job in pending if self._ready(job, pending, running)]:
-                    if len(running) < AT_ONCE:
+                for job in list(pending):
+                    if len(running) < AT_ONCE and self._ready(job, pending, running):
                         pending.remove(job)
                         self._start(job, pool, running)
                 done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)

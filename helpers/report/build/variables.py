@@ -13,16 +13,16 @@ OF_OTHERS = ("ALL", "NAME", "PYTHON")  # verify's, new-study's, make's own
 PART = re.compile(r"""(?<=[=(\[{,: ])(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|.""", re.DOTALL)
 MOST_JOBS = max(16, 4 * (os.cpu_count() or 1))  # more processes than that only wait for each other
 VARIABLES = {name: BOUNDS[name.lower()] for name in ("BUDGET", "DATA", "DEVICE", "PRECISION")}
-for _name, _pattern, _words in [
-    ("JOBS", r"\d{1,4}", f"how many trainings at once, at most {MOST_JOBS}; 0 trains in the notebook itself"),
-    ("ENGINE", r"local|(tcp|tls)://\S+:\d+", "local, or a Dask scheduler as tcp://host:port"),
-    ("SEED", r"\d{1,9}", "a whole number"),
-    ("FRESH", "[01]", "1 to run everything again, or 0"),
-    ("ONLY", r"\S.*", "names or patterns of notebooks"),
-    ("SET", r"\s*\w+=.*", '"name=value name=value", parameters of the notebooks'),
-    ("AUTHOR", ".*", "the name on the pages"),
-]:
-    VARIABLES[_name] = (re.compile(_pattern).fullmatch, _words)
+FORMS = {  # of the others: what a value looks like, in a pattern and in words
+    "JOBS": (r"\d{1,4}", f"how many trainings at once, at most {MOST_JOBS}; 0 trains in the notebook itself"),
+    "ENGINE": (r"local|(tcp|tls)://\S+:\d+", "local, or a Dask scheduler as tcp://host:port"),
+    "SEED": (r"\d{1,9}", "a whole number"),
+    "FRESH": ("[01]", "1 to run everything again, or 0"),
+    "ONLY": (r"\S.*", "names or patterns of notebooks"),
+    "SET": (r"\s*\w+=.*", '"name=value name=value", parameters of the notebooks'),
+    "AUTHOR": (".*", "the name on the pages"),
+}
+VARIABLES |= {name: (re.compile(pattern).fullmatch, words) for name, (pattern, words) in FORMS.items()}
 
 
 def from_make(arguments: list[str]) -> list[str]:

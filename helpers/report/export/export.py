@@ -10,6 +10,7 @@ import re
 import urllib.parse
 import warnings
 from base64 import b64decode, b64encode
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -17,9 +18,9 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.ansi import strip_ansi
 from PIL import Image
 
-from helpers.base import CourseworkError, write_atomically
+from helpers.base import CourseworkError
 from helpers.page.page import BUNDLE
-from helpers.report.export.facts import COMPLETE, banners, facts, provenance_rows, result_rows
+from helpers.report.export.facts import COMPLETE, banners, facts, provenance_rows, result_rows, results_of
 from helpers.report.export.folds import fold_words
 from helpers.report.export.order import neighbours
 from helpers.report.export.pieces import Prose, stream_text, with_minus_signs, with_references
@@ -33,12 +34,6 @@ PLAIN_TOKENS = re.compile(r'<span class="(?:n|p|o)">([^<]*)</span>')  # names, b
 LARGE = 1_000_000  # bytes; a page above is worth a word
 
 
-def export_page(notebook: Path, html: Path, state: dict) -> None:
-    """Write the executed `notebook` as one page: see `page_html`."""
-    nb = nbformat.read(notebook, as_version=4)
-    write_atomically(html, page_html(nb, {"notebook": Path(notebook).stem, **state}, Path(notebook).parent))
-
-
 def page_html(nb, state: dict, folder: Path) -> str:
     """The page of an executed notebook. `state` is what the build knows of the run (notebook, status, budget ...).
 
@@ -48,10 +43,10 @@ def page_html(nb, state: dict, folder: Path) -> str:
     that is not listed, anything that would be fetched from elsewhere, and a complete run that published nothing.
     """
     name = state["notebook"]
+    nb.cells = [cell for cell in nb.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
     bundle = results_of(nb)
     if state.get("status") == "complete" and not bundle.get("results"):
         raise CourseworkError(f"{name}: published no results; call page.publish and end with page.finish()")
-    source = _source(nb)
     prose = Prose(name, str(folder))
     parts = list(_parts(nb, name, prose, strict=state.get("status") == "complete"))
     anchors = {f"table-{number + 1}" for number in range(prose.tables.count)}
@@ -68,7 +63,7 @@ def page_html(nb, state: dict, folder: Path) -> str:
         "good": state.get("status") in COMPLETE,
         "parts": parts,
         "neighbours": neighbours(name),
-        "source": source,
+        "source": _source(nb),
         "facts": facts(state),
         "banners": banners(state, bundle),
         "heading": prose.headings.title,
@@ -96,8 +91,6 @@ def _source(nb):
     cells = []
     for cell in nb.cells:
         tags = cell.metadata.get("tags", [])
-        if any(tag.startswith("papermill-error") for tag in tags):
-            continue
         empty = {"outputs": [], "execution_count": None} if cell.cell_type == "code" else {}
         cells.append({**cell, **empty, "metadata": {"tags": tags} if tags else {}})
     kernel = {name: nb.metadata[name] for name in ("kernelspec", "language_info") if name in nb.metadata}
@@ -105,29 +98,23 @@ def _source(nb):
     return f"data:application/x-ipynb+json;base64,{b64encode(text.encode()).decode()}"
 
 
-def results_of(nb) -> dict:
-    """The bundle that page.finish() left in an executed notebook, or {}."""
-    outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
-    bundles = [output.data[BUNDLE] for output in outputs if BUNDLE in output.get("data", {})]
-    return bundles[-1] if bundles else {}
-
-
 def _parts(nb, name, prose, strict):
     """The notebook as a flat list of parts for the template, in reading order.
 
     What a cell tagged `opening` puts out stands before the first code: the result, which is known only at the end.
     """
-    counts = {"figure": 0, "code": 0, "prose": 0}
+    counts = Counter()  # kind of part -> how many there are
     opening = [output for cell in nb.cells if "opening" in cell.metadata.get("tags", []) for output in cell.outputs]
     for cell in nb.cells:
         tags = cell.metadata.get("tags", [])
-        if any(tag.startswith("papermill-error") for tag in tags) or not cell.source.strip():
+        if not cell.source.strip():
             continue
         if cell.cell_type == "markdown":
+            text = cell.source
             for file, data in cell.get("attachments", {}).items():
                 kind, content = next(iter(data.items()))
-                cell.source = cell.source.replace(f"attachment:{file}", f"data:{kind};base64,{content}")
-            yield _labelled("prose", cell.source, counts, html=prose.html(cell.source))
+                text = text.replace(f"attachment:{file}", f"data:{kind};base64,{content}")
+            yield _labelled("prose", text, counts, html=prose.html(text))
         elif cell.cell_type == "code":
             while opening:
                 yield from _output(opening.pop(0), f"{name}: the opening", counts, prose, strict)
@@ -142,7 +129,7 @@ def _parts(nb, name, prose, strict):
 
 def _labelled(kind, words, counts, **part):
     """A part with its number and the label that check.py prints: 'code cell 3 (lr: float = 0.1)'."""
-    counts[kind] = counts.get(kind, 0) + 1
+    counts[kind] += 1
     names = {"code": "code cell", "prose": "text", "printed": "printout", "error": "error message"}
     words = re.sub(r"-{2,}|[<>\n#*`|]+", " ", words).strip()[:50].strip()
     label = f"{names.get(kind, kind)} {counts[kind]}" + (f" ({words})" if words else "")
@@ -162,7 +149,7 @@ def _output(output, where, counts, prose, strict):
 
 
 def _displayed(output, where, counts, prose, strict):
-    data = {kind: "".join(value) if isinstance(value, list) else value for kind, value in output.data.items()}
+    data = output.data
     image = next((kind for kind in IMAGES if kind in data), None)
     if any("widget" in kind or "javascript" in kind for kind in data):
         return  # a progress bar of JupyterLab: nothing to read

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from helpers.base import to_json
 from helpers.page.markup import number
-from helpers.page.page import BANNER
+from helpers.page.page import BANNER, BUNDLE
 
 COMPLETE = ("complete", "complete, no results")  # a run that came to its end; the second of a notebook without a page
 
@@ -31,6 +31,13 @@ def moment(when) -> str:
     return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
+def results_of(nb) -> dict:
+    """The bundle that page.finish() left in an executed notebook; {} without one."""
+    outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
+    bundles = [output.data[BUNDLE] for output in outputs if BUNDLE in output.get("data", {})]
+    return bundles[-1] if bundles else {}
+
+
 def data_of(run: dict) -> list[dict]:
     """The data sets that a run noted."""
     data = run.get("data") or []
@@ -43,7 +50,7 @@ def stand_in(run: dict) -> bool:
 
 
 def facts(state: dict) -> list[tuple[str, str]]:
-    """What stands above the title: status, budget, data, date, duration, changed parameters, author."""
+    """What stands above the title: status, budget, data, date, duration, trainings, changed parameters, author."""
     sources = {}
     for data in data_of(state):
         sources.setdefault(data.get("title") or data.get("name"), data.get("source"))
@@ -108,10 +115,13 @@ def result_rows(bundle: dict):
     for key, result in sorted(bundle.get("results", {}).items()):
         diverged = (result.get("statuses") or []).count("diverged")
         share = result.get("share", 1.0)
-        budget = result.get("budget")
-        notes = [f"{budget} budget"] * (budget not in (None, bundle.get("budget")))
-        notes += [_share(share)] * (share is not None and share < 1)
-        notes += [f"{diverged} of {len(result['statuses'])} diverged"] * bool(diverged)
+        notes = []
+        if result.get("budget") not in (None, bundle.get("budget")):
+            notes.append(f"{result['budget']} budget")
+        if share is not None and share < 1:
+            notes.append(_share(share))
+        if diverged:
+            notes.append(f"{diverged} of {len(result['statuses'])} diverged")
         value = number(result["value"], std=result.get("std"), name=key, unit=result.get("unit") or "")
         value = value.replace("-", "−")
         words = named(key, titles)

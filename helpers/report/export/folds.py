@@ -2,7 +2,7 @@
 
 import re
 
-KINDS = {"figure": "figure", "table": "table"}  # parts that have a number for readers
+NUMBERED = ("figure", "table")  # parts that have a number for readers
 BELOW = {"prose": "the text below", "printed": "the printout below", "error": "the error below"}
 
 
@@ -27,18 +27,18 @@ def fold_words(source: str, tags: list[str], parts: list[dict]) -> str:
 def _listed(parts: list[dict]) -> str:
     """figure 1, figures 2 and 3 and table 4; without any, the text or the printout below."""
     words = []
-    for kind in KINDS:
+    for kind in NUMBERED:
         numbers = [str(part["number"]) for part in parts if part["kind"] == kind]
         if numbers:
-            words.append(f"{kind}{'s' * (len(numbers) > 1)} {_and(numbers)}")
-    return _and(words or list(dict.fromkeys(BELOW[part["kind"]] for part in parts))[:1])
+            words.append(f"{kind}{'s' if len(numbers) > 1 else ''} {enumerated(numbers)}")
+    return enumerated(words or list(dict.fromkeys(BELOW[part["kind"]] for part in parts))[:1])
 
 
 def _deeds(source: str) -> str:
     """What a cell without outputs does: defines, loads, ends the page."""
     names = re.findall(r"^(?:def|class) +(\w+)", source, re.MULTILINE)
     if names:
-        return f": defines {_and([name.strip('_').replace('_', ' ') for name in names])}"
+        return f": defines {enumerated([name.strip('_').replace('_', ' ') for name in names])}"
     if re.search(r"\.begin\(", source):
         return ": the page begins, its parameters are checked"
     if source.strip() == "page.finish()":
@@ -47,5 +47,6 @@ def _deeds(source: str) -> str:
     return ": imports" if all(re.match(r"(import|from) ", line) for line in lines) else ""
 
 
-def _and(words: list[str]) -> str:
+def enumerated(words: list[str]) -> str:
+    """Words as a sentence lists them: a, b and c."""
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)

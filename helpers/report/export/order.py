@@ -8,12 +8,12 @@ from helpers.base import CourseworkError
 
 
 def load_rubric() -> dict:
-    """notebooks/rubric.yaml: tasks (a list, each with its weight: its marks added up), evidence, headline and findings.
+    """notebooks/rubric.yaml: tasks (each with its weight: its marks added up), headline, evidence, words, findings.
 
     Empty where the file is absent. Raises CourseworkError, with the place, where a task or an ask lacks something.
     """
     path = base.NOTEBOOKS / "rubric.yaml"
-    rubric = {"tasks": [], "headline": {}, "evidence": {}, "findings": [], **base.read_yaml(path)}
+    rubric = {"tasks": [], "headline": {}, "evidence": {}, "words": {}, "findings": [], **base.read_yaml(path)}
     for place, task in enumerate(rubric["tasks"], 1):
         _demand(task, ("title", "page", "asks"), f"{path}: task {place}")
         for number, ask in enumerate(task["asks"], 1):
@@ -49,7 +49,11 @@ def neighbours(name: str) -> list[tuple[str, str, str]]:
     if name not in order:
         return []
     place = order.index(name)
-    beside = [("Previous", page) for page in order[:place][-1:]] + [("Next", page) for page in order[place + 1 :][:1]]
+    beside = []
+    if place > 0:
+        beside.append(("Previous", order[place - 1]))
+    if place < len(order) - 1:
+        beside.append(("Next", order[place + 1]))
     return [(word, page, _title(page)) for word, page in beside]
 
 

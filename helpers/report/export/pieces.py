@@ -115,8 +115,9 @@ def _clean(table):
         texts = [cell.text.strip() for cell in body if cell.text.strip(" –\n")]
         if 2 * sum(bool(re.fullmatch(NUMBER, text)) for text in texts) > len(texts):
             for cell in cells:
-                words = ["words"] * (cell.name == "td" and not re.fullmatch(NUMBER, cell.text.strip() or "0"))
-                cell["class"] = [*cell.get("class", []), "num", *words]
+                cell["class"] = [*cell.get("class", []), "num"]
+                if cell.name == "td" and not re.fullmatch(NUMBER, cell.text.strip() or "0"):
+                    cell["class"].append("words")
         elif even and any(len(text) > SENTENCE for text in texts):
             cells[0]["class"] = [*cells[0].get("class", []), "long"]
     for tag in [table, *table(True)]:
@@ -158,9 +159,9 @@ def _label(soup, table, number):
     caption.insert(0, mark, " ")
     table.insert(0, caption)
     rows = [row(["td", "th"], recursive=False) for row in table("tr")]
-    wide = " wide" * any(len(row) > 8 or sum(map(_width, row)) + 2 * len(row) > DESK for row in rows)
+    wide = any(len(row) > 8 or sum(map(_width, row)) + 2 * len(row) > DESK for row in rows)
     region = {
-        "class": "table" + wide,
+        "class": "table wide" if wide else "table",
         "id": f"table-{number}",
         "role": "region",
         "tabindex": "0",
@@ -195,15 +196,15 @@ def with_references(html: str, anchors: set[str]) -> str:
         return f'<a href="#{target}">{match[0]}</a>' if target in anchors else match[0]
 
     named = r"\b([Ff]igure|[Tt]able) (\d+)\b(?! (of|in) (the )?[Rr]eport)"
-    return _in_text(html, lambda text: re.sub(named, link, text))
+    return in_text(html, lambda text: re.sub(named, link, text))
 
 
 def with_minus_signs(html: str) -> str:
     """`html` with a minus sign before a negative number, where Python writes a hyphen."""
-    return _in_text(html, lambda text: re.sub(r"(?<![\w.)–-])-(?=\d)", "−", text))
+    return in_text(html, lambda text: re.sub(r"(?<![\w.)–-])-(?=\d)", "−", text))
 
 
-def _in_text(html: str, change) -> str:
+def in_text(html: str, change) -> str:
     """`html` with its text changed, but for links, code, formulas and headings."""
     pieces = re.split(r"(<(?:a|code|pre|math|h\d)\b.*?</(?:a|code|pre|math|h\d)>|<[^>]*>)", html, flags=re.DOTALL)
     pieces[::2] = map(change, pieces[::2])
@@ -218,6 +219,8 @@ def stream_text(text: str, stderr: bool = False) -> str:
     omitted = len(lines) - FIRST - LAST
     if omitted > 1:
         lines[FIRST:-LAST] = [f"... {omitted:,} lines omitted ..."]
-    return "\n".join(
-        line if len(line) <= 2000 else f"{line[:2000]} ... {len(line) - 2000:,} characters omitted" for line in lines
-    )
+    return "\n".join(map(_cut, lines))
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDEST else f"{line[:WIDEST]} ... {len(line) - WIDEST:,} characters omitted"

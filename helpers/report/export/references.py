@@ -6,9 +6,10 @@ import re
 
 from helpers import base
 from helpers.base import CourseworkError
+from helpers.report.export.folds import enumerated
+from helpers.report.export.pieces import in_text
 
 CITED = re.compile(r"\[(@[\w.-]+(?:; ?@[\w.-]+)*)\]")
-KEPT = re.compile(r"(<(?:code|pre|math|a)\b.*?</(?:code|pre|math|a)>|<[^>]*>)", re.DOTALL)
 
 
 def bibliography() -> dict[str, dict]:
@@ -30,9 +31,7 @@ class References:
 
     def link(self, text: str) -> str:
         """HTML with its citations as links to the list. Raises CourseworkError on a work that is not listed."""
-        pieces = KEPT.split(text)
-        pieces[::2] = [CITED.sub(self._numbers, piece) for piece in pieces[::2]]
-        return "".join(pieces)
+        return in_text(text, lambda piece: CITED.sub(self._numbers, piece))
 
     def _numbers(self, match) -> str:
         links = []
@@ -57,7 +56,8 @@ def in_words(entry: dict) -> str:
     address = entry.get("URL") or (f"https://doi.org/{entry['DOI']}" if "DOI" in entry else "")
     title = f'<a href="{html.escape(address)}">{title}</a>' if address else title
     where = [html.escape(entry[name]) for name in ("container-title", "publisher", "number", "note") if name in entry]
-    return f"{who}{year}{'. ' * bool(who or year)}{title}. {', '.join(where)}".rstrip(". ") + "."
+    head = f"{who}{year}. " if who or year else ""
+    return f"{head}{title}. {', '.join(where)}".rstrip(". ") + "."
 
 
 def _authors(authors: list[dict]) -> str:
@@ -65,4 +65,4 @@ def _authors(authors: list[dict]) -> str:
     names = [html.escape(f"{author.get('given', '')[:1]}. {author['family']}".lstrip(". ")) for author in authors]
     if len(names) > 3:
         return f"{names[0]} and others"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return enumerated(names)

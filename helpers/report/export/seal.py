@@ -19,21 +19,20 @@ def seal(text: str, bundle: dict, run: dict) -> str:
     lines = [f"{to_json(key)}:{to_json(value)}" for key, value in sorted(bundle.items()) if key != "results"]
     spare = {key: _spare(result, bundle.get("budget")) for key, result in sorted(results.items())}
     inner = ",\n".join(f"{to_json(key)}:{to_json(result)}" for key, result in spare.items())
-    lines += [f'"results":{{\n{inner}}}'] * bool(bundle)
+    if bundle:
+        lines.append(f'"results":{{\n{inner}}}')
     text = _insert(text, "RESULTS", "{" + ",\n".join(lines).replace("<", "\\u003c") + "}")
     text = _insert(text, "RUN", to_json(run).replace("<", "\\u003c"))
-    groups = {}
+    groups = {name: [] for name in KINDS.values()}
     for kind, _, content in sealed.sections(text):
-        groups.setdefault(KINDS.get(kind, "frame"), []).append(sealed.digest(content))
-    rows = [
-        (name, len(groups[name]), sealed.digest("".join(groups[name])))
-        for name in dict.fromkeys(KINDS.values())
-        if name in groups
-    ]
-    cells = "".join(
-        f'<tr><th scope="row">{n} ({k} section{"s" * (k != 1)})</th><td>{h}</td></tr>\n' for n, k, h in rows
-    )
-    text = _insert(text, "HASHES", f'{cells}<tr><th scope="row">the whole file</th><td>{sealed.BLANK}</td></tr>')
+        if kind in KINDS:
+            groups[KINDS[kind]].append(sealed.digest(content))
+    rows = ""
+    for name, hashes in groups.items():
+        if hashes:
+            count = "1 section" if len(hashes) == 1 else f"{len(hashes)} sections"
+            rows += f'<tr><th scope="row">{name} ({count})</th><td>{sealed.digest("".join(hashes))}</td></tr>\n'
+    text = _insert(text, "HASHES", f'{rows}<tr><th scope="row">the whole file</th><td>{sealed.BLANK}</td></tr>')
     parts = [[kind, label, *_hashes(content)] for kind, label, content in sealed.sections(text)]
     parts = [part if part[0] != "manifest" else [*part[:2], "", ""] for part in parts]
     manifest = '{"sections":[\n' + ",\n".join(map(to_json, parts)) + f'],\n"file":"{sealed.BLANK}"}}'
@@ -45,7 +44,9 @@ def _spare(result: dict, budget) -> dict:
     """`result` without what goes without saying: no unit, real data, the page's budget, trainings that ended well."""
     usual = {"unit": ("",), "standin": (False,), "budget": (budget,), "seeds": (None, []), "records": ([],)}
     kept = {name: value for name, value in result.items() if value not in usual.get(name, ())}
-    return kept if set(kept.get("statuses", [])) - {"ok"} else {k: v for k, v in kept.items() if k != "statuses"}
+    if set(kept.get("statuses", [])) <= {"ok"}:
+        kept.pop("statuses", None)
+    return kept
 
 
 def _hashes(content):
@@ -79,9 +80,10 @@ class _Gate(HTMLParser):
             self.wrong.append("an image has no alt text; say what it shows")
         if "url(" in attrs.get("style", ""):
             self.wrong.append(f"the style of <{tag}> would fetch something; leave it out")
-        if attrs.get("id", "") in self.ids:
-            self.wrong.append(f"two elements share the id {attrs['id']!r}; rename one")
-        self.ids.update([attrs["id"]] if attrs.get("id") else [])
+        if attrs.get("id"):
+            if attrs["id"] in self.ids:
+                self.wrong.append(f"two elements share the id {attrs['id']!r}; rename one")
+            self.ids.add(attrs["id"])
 
 
 def gate(text: str, name: str) -> str:

@@ -466,9 +466,11 @@ def test_a_notebook_that_really_ran(tmp_path, monkeypatch):
     nb.cells[2].metadata["tags"] = ["parameters"]
     NotebookClient(nb, timeout=120, kernel_name="python3").execute()
     nbformat.write(nb, tmp_path / "tiny.ipynb")
-    from helpers.report.export.export import export_page
+    from helpers.report.export.export import page_html
 
-    export_page(tmp_path / "tiny.ipynb", tmp_path / "tiny.html", {**sample_page.STATE, "notebook": "tiny"})
+    ran = nbformat.read(tmp_path / "tiny.ipynb", as_version=4)
+    text = page_html(ran, {**sample_page.STATE, "notebook": "tiny"}, tmp_path)
+    (tmp_path / "tiny.html").write_text(text, encoding="utf-8")
     page = BeautifulSoup((tmp_path / "tiny.html").read_text(encoding="utf-8"), "html.parser")
     assert page.figure.img["alt"] and page.figure.details
     assert page.figcaption.text == "Figure 1. The loss of 0.9."
