@@ -29,7 +29,10 @@ def begin(notebook: str, namespace: dict, data: str | None = None) -> "Notebook 
         before = _outside.setdefault(name, os.environ.get(name))
         value = values.get(name.lower(), "auto")
         value = before if value == "auto" else value
-        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
     page = Notebook(notebook, values, changed)
     return page if data is None else (page, page.obtain(data))
 
@@ -134,11 +137,13 @@ class Notebook(Page):
     def n_of(self, trials, *rows: str) -> str:
         """What stands in brackets behind means of `rows`: how many trainings, and what ± is where it stands."""
         counts = [int((trials["row"] == row).sum()) for row in rows]
-        *first, last = map(str, counts)
-        words = f"n = {last}" + " each" * bool(first)
-        if len(set(counts)) > 1:  # in the order of the rows
-            words = f"n = {', '.join(first)} and {last}"
-        return words + ", ± their standard deviation" * (max(counts) > 1)
+        if len(counts) == 1:
+            words = f"n = {counts[0]}"
+        elif len(set(counts)) == 1:
+            words = f"n = {counts[0]} each"
+        else:  # in the order of the rows
+            words = f"n = {', '.join(map(str, counts[:-1]))} and {counts[-1]}"
+        return f"{words}, ± their standard deviation" if max(counts) > 1 else words
 
     def tell_cost(self, *frames) -> None:
         """Say how many trainings the page stands on and what they cost; each counts once."""

@@ -6,15 +6,15 @@ seeds against others, should not come out as different. The prior comes from the
 """
 
 import functools
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.claims import judge, orders, pool
+from helpers.claims import judge, orders, pool, spread
 from helpers.claims.judge import LEVEL, Sample
-from helpers.claims.spread import is_relative
 
 SIZES = (1, 2, 3, 5, 9)  # numbers of our seeds that are tried
 CELLS = {  # what is tried, and the words in a results key that it stands for; the first that fits
@@ -24,15 +24,14 @@ CELLS = {  # what is tried, and the words in a results key that it stands for; t
 LEAST = 10  # left-out seeds below which a cell counts as not tried
 SHIFT, SPLITS = 0.02, 10
 SOUND, ERRS, NOT_TRIED = "is sound", "errs too often", "was not tried"
-COLUMNS = ["metric", "n", "seeds", "refuted", "low", "high", "power", "different", "different_low", "different_high",
-           "sets", "numbers", "orders"]  # fmt: skip
 
 
 def cell(key: str) -> str:
     """The metric whose calibration answers for a results key; "" for none."""
-    key = key.rpartition(".")[2] if not pool.spread.is_difference(key) else key
-    if "acc" in key and not pool.spread.is_difference(key):
-        return "train_accuracy" if "train_acc" in key else "test_accuracy"
+    if not spread.is_difference(key):
+        key = key.rpartition(".")[2]
+        if "acc" in key:  # also where an epoch is named: accuracy_epoch5
+            return "train_accuracy" if "train_acc" in key else "test_accuracy"
     return next((name for name, words in CELLS.items() if any(word in key for word in words)), "")
 
 
@@ -55,40 +54,24 @@ def table(basis: pool.Basis) -> pd.DataFrame:
     intervals, as if each seed were one case. numbers, orders: "is sound", "errs too often" (the whole interval
     above 5 %) or "was not tried" (fewer than 10 seeds, or a deviation that is not known).
     """
-    return pd.DataFrame(rows(basis), columns=COLUMNS)
-
-
-def rows(basis: pool.Basis) -> list[dict]:
-    """The lines of `table`."""
-    return _rows(_Key(basis))
-
-
-class _Key:
-    """A basis by its identity, so that its table is computed once."""
-
-    def __init__(self, basis):
-        self.basis = basis
-
-    def __hash__(self):
-        return id(self.basis)
-
-    def __eq__(self, other):
-        return self.basis is other.basis
+    return pd.DataFrame(rows(basis))
 
 
 @functools.lru_cache(maxsize=4)
-def _rows(key: _Key) -> list[dict]:
+def rows(basis: pool.Basis) -> list[dict]:
+    """The lines of `table`."""
     lines = []
-    for metric in CELLS:
-        for n in SIZES:
-            numbers, sets = _left_out(key.basis, metric, n), _self_compared(key.basis, metric, n)
-            line = {"metric": metric, "n": n, "seeds": len(numbers["refuted"]), "sets": sets["seeds"]}
-            line |= dict(zip(("refuted", "low", "high"), _share(numbers["refuted"], len(numbers["refuted"]))))
-            line |= {"power": float(np.mean(numbers["power"])) if numbers["power"] else None}
-            names = ("different", "different_low", "different_high")
-            line |= dict(zip(names, _share(sets["different"], sets["seeds"])))
-            line |= {"numbers": _state(line["seeds"], line["low"])}
-            lines.append(line | {"orders": _state(line["sets"], line["different_low"])})
+    for metric, n in itertools.product(CELLS, SIZES):
+        refuted, moved = _left_out(basis, metric, n)
+        different, sets = _self_compared(basis, metric, n)
+        line = {"metric": metric, "n": n, "seeds": len(refuted)}
+        line["refuted"], line["low"], line["high"] = _share(refuted, len(refuted))
+        line["power"] = float(np.mean(moved)) if moved else None
+        line["different"], line["different_low"], line["different_high"] = _share(different, sets)
+        line["sets"] = sets
+        line["numbers"] = _state(line["seeds"], line["low"])
+        line["orders"] = _state(sets, line["different_low"])
+        lines.append(line)
     return lines
 
 
@@ -115,48 +98,51 @@ def _kept(basis: pool.Basis, metric: str, least: int):
                 yield row, pool.prior([other.values for other in members if other is not row], metric)
 
 
-def _left_out(basis: pool.Basis, metric: str, n: int) -> dict:
-    """Each seed left out once, as it is and moved either way, against the n that follow it in the row."""
-    outcomes = {"refuted": [], "power": []}
+def _left_out(basis: pool.Basis, metric: str, n: int) -> tuple[list[bool], list[bool]]:
+    """(was each seed, left out once, refuted by the n that follow it in its row; was it when moved either way)."""
+    refuted, moved = [], []
     decide = judge.judge_epoch if metric == "best_epoch" else judge.judge_number
     for row, prior in _kept(basis, metric, n + 1):
         values = row.values
         for i, left_out in enumerate(values):
+            if left_out < 0:
+                continue  # no report prints such a number
             ours = [values[(i + k) % len(values)] for k in range(1, n + 1)]
             sample = Sample(key=f"k.{metric}", values=ours, prior=prior, images=row.images, floor=row.floor)
             if sample.interval(ours) is None:
                 continue
-            shift = 10 if metric == "best_epoch" else SHIFT * (10 * abs(left_out) if is_relative(metric) else 1)
-            shifts = [move for move in (0, -shift, shift) if left_out + move >= 0 or move == 0]
-            refuted = [decide(_claim(left_out + move), sample).verdict == "not reproduced" for move in shifts]
-            outcomes["refuted"].append(refuted[0])
-            outcomes["power"] += refuted[1:]
-    return outcomes
+            if metric == "best_epoch":
+                shift = 10
+            else:
+                shift = SHIFT * 10 * abs(left_out) if spread.is_relative(metric) else SHIFT
+            refuted.append(decide(_claim(left_out), sample).verdict == "not reproduced")
+            for value in (left_out - shift, left_out + shift):
+                if value >= 0:
+                    moved.append(decide(_claim(value), sample).verdict == "not reproduced")
+    return refuted, moved
 
 
 def _claim(value: float) -> SimpleNamespace:
-    return SimpleNamespace(value=f"{max(value, 0):.4f}", best=False, margin=None)
+    return SimpleNamespace(value=f"{value:.4f}", best=False)
 
 
-def _self_compared(basis: pool.Basis, metric: str, n: int) -> dict:
-    """n seeds of a row against n others of the same row, in ten orders drawn at random."""
-    rng, outcomes = np.random.default_rng(0), {"different": [], "seeds": 0}
+def _self_compared(basis: pool.Basis, metric: str, n: int) -> tuple[list[bool], int]:
+    """(do n seeds of a row differ from n others of it, in ten orders drawn at random; how many seeds took part)."""
+    rng, different, seeds = np.random.default_rng(0), [], 0
     for row, prior in _kept(basis, metric, 2 * n):
         apart = []
         for _ in range(SPLITS):
             order = rng.permutation(len(row.values))
             halves = [_part(row, metric, order[start : start + n], prior) for start in (0, n)]
             interval, _ = orders.difference(*halves)
-            apart += [abs(interval.mean) > interval.half] if interval else []
-        outcomes["different"] += apart
-        outcomes["seeds"] += len(row.values) if apart else 0
-    return outcomes
+            if interval:
+                apart.append(abs(interval.mean) > interval.half)
+        different += apart
+        seeds += len(row.values) if apart else 0
+    return different, seeds
 
 
 def _part(row: pool.Row, metric: str, places, prior) -> Sample:
     marks = None if row.marks is None else row.marks[places]
     values = [row.values[place] for place in places]
-    return Sample(
-        key=f"k.{metric}", values=values, prior=prior, images=row.images, floor=row.floor, marks=marks,
-        records=tuple(map(str, places)),
-    )  # fmt: skip
+    return Sample(key=f"k.{metric}", values=values, prior=prior, images=row.images, floor=row.floor, marks=marks)

@@ -109,7 +109,7 @@ def printed(claim_id: str) -> float:
     texts = {claim.id: claim.value for claim in load_claims()}
     if not texts.get(claim_id):
         raise CourseworkError(f"claim {claim_id} prints no number; the ids stand in notebooks/claims*.yaml")
-    return sum(values.printed(texts[claim_id])[:2]) / 2
+    return values.middle(texts[claim_id])
 
 
 def with_printed(trials: pd.DataFrame, study: str) -> pd.DataFrame:
@@ -123,7 +123,8 @@ def with_printed(trials: pd.DataFrame, study: str) -> pd.DataFrame:
     columns = {}
     for claim in load_claims():
         for key in claim.needs() if claim.value and claim.kind in ("number", "diverges") else ():
-            home, row, metric = [*key.split("."), "", ""][:3]
+            home, _, result = key.partition(".")
+            row, _, metric = result.partition(".")
             named = claim.id.rpartition(".")[2]
             metric = named if named in trials else metric
             if home == study and metric in trials:

@@ -28,13 +28,16 @@ def conclude(page, report: str, *sentences: str) -> None:
     if len(whole) > 1:  # one claim a point
         page.say("\n".join(["**Found.**", "", *(f"- {text}" for text in whole)]))
     else:
-        page.say(f"**Found.** {(*whole, 'Nothing yet: all trainings are shortened.')[0]}")
+        page.say(f"**Found.** {whole[0] if whole else 'Nothing yet: all trainings are shortened.'}")
     if frame.empty:
         return
     lines = accuracies(frame)
-    shown = " Figure 1 sets the printed test accuracies beside ours." if len(lines) else ""  # the page's first picture
-    varied = any("±" in page.fill(text) for text in whole)
-    _say_how_sure(page, frame, " Here ± is the standard deviation over n trainings." * varied + shown)
+    more = ""
+    if any("±" in page.fill(text) for text in whole):
+        more += " Here ± is the standard deviation over n trainings."
+    if len(lines):
+        more += " Figure 1 sets the printed test accuracies beside ours."  # the page's first picture
+    _say_how_sure(page, frame, more)
     if len(lines):
         bars = "95 % of new trainings would fall inside a bar."
         if not np.isfinite(lines["half_width"]).any():
@@ -61,7 +64,7 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
         words += " *Inconclusive* means that the trainings are too few, vary too much, were shortened or do not "
         words += "measure the claim."
     decided = whole[whole["verdict"].isin(ledger.DECIDED)]
-    sharp = decided.loc[decided["evidence"].map(spread.is_accuracy), "resolution"].dropna()
+    sharp = decided.loc[decided["key"].map(spread.is_accuracy), "resolution"].dropna()
     if len(sharp):
         page.publish("sure.best", float(sharp.min()))
         page.publish("sure.worst", float(sharp.max()))
@@ -93,13 +96,12 @@ def _counted(totals: dict, of: str) -> str:
     words = {"reproduced": "reproduced", "exceeded": "exceeded", "not_reproduced": "not reproduced"}
     words |= {"inconclusive": "inconclusive", "not_comparable": "not comparable", "not_run": "not run"}
     apart = {"consistent": "agree with the rest of it", "inconsistent": "contradict it"}
-    parts, pairs = (
-        [f"{{{of}.{name}}} {text}" for name, text in some.items() if totals[name]] for some in (words, apart)
-    )
-    text = f"Verdicts on {{{of}.claims}} claims: {', '.join(parts)}"
-    text += f"; of those that can be checked within the report alone {' and '.join(pairs)}." if pairs else "."
+    trained = [f"{{{of}.{name}}} {text}" for name, text in words.items() if totals[name]]
+    checked = [f"{{{of}.{name}}} {text}" for name, text in apart.items() if totals[name]]
+    text = f"Verdicts on {{{of}.claims}} claims: {', '.join(trained)}"
+    text += f"; of those that can be checked within the report alone {' and '.join(checked)}." if checked else "."
     if totals["not_reproduced"]:
-        text += f" Even if every claim were true, our tests would refute about {{{of}.expected_false:.1f}} by chance."
+        text += f" If all claims were true, our tests would refute at most about {{{of}.expected_false:.1f}} by chance."
     return text
 
 
@@ -113,7 +115,7 @@ def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
             continue
         low, high, _ = values.printed(line["printed"])
         mean, half = (float("nan") if line[name] is None else line[name] for name in ("value", "half_width"))
-        label = ON_THE_AXIS.sub("", line["statement"]) + f", {line['reading']}" * bool(line["reading"])
+        label = ON_THE_AXIS.sub("", line["statement"]) + (f", {line['reading']}" if line["reading"] else "")
         lines.append((label, low, high, mean, half, line["verdict"], line["share"] < 1))
     return pd.DataFrame(lines, columns=["label", "low", "high", "mean", "half_width", "verdict", "short"])
 

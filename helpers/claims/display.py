@@ -67,7 +67,9 @@ def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
     """One claim as a table row; the trail's first two lines only repeat it. What many rows say is a note, by number."""
     words = {name: html.escape(str(value)) for name, value in line.items()}
     classes = " ".join(["claim", *(f"{name}-{_slug(line[name])}" for name in ("report", "verdict"))])
-    steps = [f"readings: {line['readings']}"] * bool(line["readings"]) + [step.strip() for step in steps[2:]]
+    steps = [step.strip() for step in steps[2:]]
+    if line["readings"]:
+        steps.insert(0, f"readings: {line['readings']}")
     numbers = [notes.setdefault(step, len(notes) + 1) for step in steps if step.startswith(NOTED)]
     steps = "".join(f"<li>{html.escape(step)}</li>" for step in steps if not step.startswith(NOTED))
     links = ", ".join(f'<a href="#note-{number}">{number}</a>' for number in numbers)

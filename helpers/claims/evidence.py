@@ -8,7 +8,7 @@ import numpy as np
 
 from helpers import base
 from helpers.base import CourseworkError
-from helpers.claims import pool, spread
+from helpers.claims import pool
 from helpers.claims.judge import Sample
 from helpers.trials import records
 
@@ -87,11 +87,10 @@ def sample(key: str, results: dict, basis=None, classes: int = 10) -> Sample:
         share=result["share"],
         statuses=tuple(result.get("statuses") or ()),
         records=tuple(result.get("records") or ()),
-        seeds=tuple(result.get("seeds") or ()),
         fact=not result.get("records") and not result.get("seeds"),
         images=pool.images_of(metric, first),
         classes=classes,
-        prior=basis.prior(metric, first) if first else None,
+        prior=basis.prior_of(pool.kind(metric, first)) if first else None,
         floor=max((pool.scatter(metric, record) for record in trials), default=0.0),
         marks=images_right(result, behind) if metric == "test_accuracy" and first else None,
         ends=tuple(results[f"{stem}.test_accuracy"]["values"]) if f"{stem}.test_accuracy" in results else (),
@@ -103,11 +102,8 @@ def images_right(result: dict, behind: list) -> np.ndarray | None:
 
     None where records or labels do not tell, or a value is not that of its record's last predictions.
     """
-    if not behind or not all(record and record["predictions"] for record in behind):
+    marks = pool.marks_of(behind) if all(behind) else None
+    values = np.array(result["values"], float)
+    if marks is None or len(marks) != len(values) or not np.allclose(marks.mean(1), values, rtol=0, atol=1e-9):
         return None
-    labels = pool.labels_of(behind[0]["fingerprint"])
-    guesses = [base.unpack_labels(record["predictions"]) for record in behind]
-    if labels is None or not all(len(guess) == len(labels) for guess in guesses):
-        return None
-    marks = np.stack(guesses) == labels
-    return marks if spread.is_same(marks.mean(1), result["values"]) else None
+    return marks

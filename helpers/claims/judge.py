@@ -7,21 +7,21 @@ outside and all seeds lie on the same side. Shortened trainings and too few seed
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from helpers.claims import spread
 from helpers.claims.spread import is_accuracy, is_difference
-from helpers.claims.values import printed
+from helpers.claims.values import middle, printed
 from helpers.page.markup import digits
 
 VERDICTS = (
     "reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable", "consistent", "inconsistent",
 )  # fmt: skip
 EPOCHS = 3  # a printed epoch is met within so many
-COARSE = 0.05  # an accuracy's interval that no shift below this would leave reproduces nothing; of a loss, 5 times this
+COARSE = 0.05  # an accuracy's interval that no shift below this would leave reproduces nothing; a loss: a quarter of it
 LEVEL = 0.05
 
 
@@ -34,7 +34,6 @@ class Sample:
     share: float = 1.0  # of the report's training
     statuses: tuple = ()  # "ok", "diverged" of each seed; () where no trial stands behind the values
     records: tuple = ()
-    seeds: tuple = ()
     fact: bool = False  # no training behind it: the same every time
     images: int = spread.IMAGES  # of the evaluation set
     classes: int = 10
@@ -65,9 +64,11 @@ class Sample:
         """Per seed: was it seen? For `diverged`: the status says so, or after a whole training chance."""
         if not self.key.endswith(".diverged") or not self.statuses:
             return [bool(value) for value in self.values]
-        ends = self.ends if self.share == 1 and self.ends else (1.0,) * len(self.statuses)
-        lost = [end is None or end < self.chance for end in ends]
-        return [status == "diverged" or end for status, end in zip(self.statuses, lost)]
+        diverged = [status == "diverged" for status in self.statuses]
+        if self.share < 1 or not self.ends:
+            return diverged
+        at_chance = [end is None or end < self.chance for end in self.ends]
+        return [one or other for one, other in zip(diverged, at_chance)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +94,26 @@ def shortened(sample: Sample) -> str:
 
 
 def never(count: int, what: str) -> Verdict:
-    """None of `count` seeds shows what one run of the report showed: refuted from 5 on (half of all runs or more)."""
-    p = float(stats.binomtest(0, count, 0.5, alternative="less").pvalue) if count else 1.0
+    """None of `count` seeds shows what one run of the report showed: refuted from 5 on (see `by_half`)."""
+    reason = f"{what} in none of {count}"
+    return by_half(0, count, reason) if count else inconclusive(reason)
+
+
+def by_half(seen: int, of: int, reason: str) -> Verdict:
+    """Refuted where so few of the seeds show it, or fewer, once in twenty at most, if half of all runs do.
+
+    p is given where that could have happened at all, from five seeds on: fewer test nothing.
+    """
+    p = float(stats.binomtest(seen, of, 0.5, alternative="less").pvalue)
     verdict = "not reproduced" if p <= LEVEL else "inconclusive"
-    return Verdict(verdict=verdict, reason=f"{what} in none of {count}", p=p)
+    return Verdict(verdict=verdict, reason=reason, p=p if 0.5**of <= LEVEL else None)
+
+
+def matches(claim, sample: Sample, slack: float | None = None) -> list[bool]:
+    """Per seed: does its value lie within `slack` of what is printed, by default half a unit of the last digit?"""
+    low, high, half = printed(claim.value)
+    slack = half if slack is None else slack
+    return [value is not None and low - slack <= value <= high + slack for value in sample.values]
 
 
 def judge_number(claim, sample: Sample) -> Verdict:
@@ -105,7 +122,7 @@ def judge_number(claim, sample: Sample) -> Verdict:
     A seed has not trained without a finite value, or with an accuracy at chance where more is printed.
     """
     low, high, half = printed(claim.value)
-    alive = sample.alive(sample.chance * (high >= sample.chance))
+    alive = sample.alive(sample.chance if high >= sample.chance else 0.0)
     total, lost = len(sample.values), len(sample.values) - len(alive)
     if sample.share < 1:
         return inconclusive(shortened(sample))
@@ -121,10 +138,11 @@ def judge_number(claim, sample: Sample) -> Verdict:
     reason += f"; refutes shifts from {digits(resolution, 2)} on"
     reason += f"; {lost} of {total} seeds diverged or ended at chance" if lost else ""
     if low - half - width <= mean <= high + half + width:
-        limit = 5 * COARSE * abs(mean) if not (is_accuracy(sample.key) or is_difference(sample.key)) else COARSE
-        if 2 * lost >= total or interval.resolution > limit:
-            why = "too coarse" if interval.resolution > limit else "half of the seeds fail"
-            return inconclusive(f"{reason}; {why}", **about)
+        limit = COARSE if is_accuracy(sample.key) or is_difference(sample.key) else 5 * COARSE * abs(mean)
+        if interval.resolution > limit:
+            return inconclusive(f"{reason}; too coarse", **about)
+        if 2 * lost >= total:
+            return inconclusive(f"{reason}; half of the seeds fail", **about)
         return Verdict(verdict="reproduced", reason=reason, **about)
     seeds = alive + [-math.inf if is_accuracy(sample.key) else math.inf] * lost
     if min(seeds) <= high and max(seeds) >= low:
@@ -163,7 +181,7 @@ def judge_epoch(claim, sample: Sample) -> Verdict:
         return inconclusive(shortened(sample))
     if not came:
         return never(total, "it came")
-    near = sum(low - EPOCHS <= epoch <= high + EPOCHS for epoch in came)
+    near = sum(matches(claim, sample, EPOCHS))
     reason = f"within {EPOCHS} epochs in {near} of {total}, median {statistics.median(came):g}"
     interval = sample.interval(came)
     if interval is None:
@@ -178,8 +196,7 @@ def judge_epoch(claim, sample: Sample) -> Verdict:
 
 def judge_count(claim, sample: Sample) -> Verdict:
     """An exact number, a count or a setting: equal to the printed one, to its digits, or not."""
-    low, high, half = printed(claim.value)
-    equal = [value is not None and low - half <= value <= high + half for value in sample.values]
+    equal = matches(claim, sample)
     return _sighting(equal, sample, f"equal in {sum(equal)} of {len(equal)}")
 
 
@@ -207,19 +224,18 @@ def _sighting(seen: list[bool], sample: Sample, reason: str) -> Verdict:
         return inconclusive("no training tells")
     if sample.share < 1:
         return inconclusive(f"{reason}; {shortened(sample)}")
-    if 2 * sum(seen) >= len(seen):
-        return Verdict(verdict="reproduced", reason=reason)
+    by_most = 2 * sum(seen) >= len(seen)
     if sample.fact:
-        return Verdict(verdict="not reproduced", reason=reason)
-    p = float(stats.binomtest(sum(seen), len(seen), 0.5, alternative="less").pvalue)
-    return Verdict(verdict="not reproduced" if p <= LEVEL else "inconclusive", reason=reason, p=p)
+        return Verdict(verdict="reproduced" if by_most else "not reproduced", reason=reason)
+    tested = by_half(sum(seen), len(seen), reason)
+    return replace(tested, verdict="reproduced") if by_most else tested
 
 
 def judge_time(claim, sample: Sample) -> Verdict:
     """Speeds and times are never judged: the ratio is given, of seconds as a full training would take them."""
     share = sample.share if sample.key.endswith("seconds") else 1
     ours = statistics.fmean(sample.finite()) if sample.finite() else math.nan
-    ratio = ours / share / statistics.fmean(printed(claim.value)[:2])
+    ratio = ours / share / middle(claim.value)
     compared = "; not measured" if math.isnan(ratio) else f"; ours is {ratio:.3g} of the printed"
     return Verdict(verdict="not comparable", reason=f"another machine{compared}")
 

@@ -45,12 +45,16 @@ def judged(claims: list[Claim], results: dict, basis: pool.Basis | None = None) 
 
     survives: a refutation that Benjamini and Hochberg's procedure keeps, at a false discovery rate of 5 %.
     """
-    frame = readings.judge_all(claims, results, basis)
+    frame = _lines(claims, results, basis).assign(home=[claim.home() for claim in claims])
+    frame = frame.sort_values("verdict", key=lambda verdicts: verdicts.map(VERDICTS.index), kind="stable")
+    return frame.sort_values("report", kind="stable")
+
+
+def _lines(claims, results: dict, basis: pool.Basis | None, values: dict | None = None) -> pd.DataFrame:
+    """The claims judged, in their order, what lacks a result as "not run"; survives: see `judged`."""
+    frame = readings.judge_all(claims, results, basis, values)
     frame.loc[~frame["answered"], "verdict"] = NOT_RUN
-    frame["home"] = [claim.home() for claim in claims]
-    frame["survives"] = surviving(frame)
-    order = frame["verdict"].map(VERDICTS.index)
-    return frame.assign(order=order).sort_values(["report", "order"], kind="stable").drop(columns="order")
+    return frame.assign(survives=surviving(frame))
 
 
 def tested(frame: pd.DataFrame) -> pd.Series:
@@ -104,10 +108,8 @@ def reasons(frame: pd.DataFrame) -> pd.DataFrame:
 
 def counts(frame: pd.DataFrame, by: str = "report") -> pd.DataFrame:
     """Claims by report, kind, home or n (rows) and verdict (columns), with a last row for all."""
-    table = pd.crosstab(frame[by], frame["verdict"])
-    table = table.reindex(columns=[name for name in VERDICTS if name in table], fill_value=0)
-    table = table.assign(claims=table.sum(axis=1))
-    return pd.concat([table, table.sum().to_frame("all").T]).rename_axis(by)
+    table = pd.crosstab(frame[by], frame["verdict"], margins=True, margins_name="all").rename(columns={"all": "claims"})
+    return table[[*(name for name in VERDICTS if name in table), "claims"]]
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -133,11 +135,7 @@ def page_ledger(report: str, results: dict, basis: pool.Basis | None = None) -> 
     study, claims = _home(report, frozenset(results))
     if not claims:
         return pd.DataFrame(columns=["claim", "kind", "verdict", "n", "share", "p", "survives"])
-    values = readings.printed_values(load_claims())
-    named, basis = evidence.answers({study: {"results": results}}), basis or pool.committed()
-    frame = pd.DataFrame([readings.judge_claim(claim, named, basis, values) for claim in claims])
-    frame.loc[~frame["answered"], "verdict"] = NOT_RUN
-    return frame.assign(survives=surviving(frame))
+    return _lines(claims, {study: {"results": results}}, basis, readings.printed_values(load_claims()))
 
 
 def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:
@@ -160,7 +158,7 @@ def answered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(
         verdict=[line["readings"] if line["joined"] else line["verdict"] for line in lines],
         printed=frame["printed"].map(as_printed),
-        ours=[with_interval(line) + f" ({line['reading']})" * bool(line["reading"]) for line in lines],
+        ours=[with_interval(line) + (f" ({line['reading']})" if line["reading"] else "") for line in lines],
         **{"detectable difference": [_detectable(line) for line in lines]},
     )[columns].reset_index(drop=True)
 
@@ -212,10 +210,9 @@ def with_interval(line: dict) -> str:
 
 def _ends(line: dict) -> tuple[float, float]:
     """Between which numbers a quantity lies by its nature: an accuracy in 0 to 1, an epoch above 0, a gap anywhere."""
-    key = line["evidence"].split(";")[0]
-    if spread.is_difference(key):
+    if spread.is_difference(line["key"]):
         return -np.inf, np.inf
-    return 0.0, 1.0 if spread.is_accuracy(key) else np.inf
+    return 0.0, 1.0 if spread.is_accuracy(line["key"]) else np.inf
 
 
 def _without(line: dict) -> str:

@@ -6,7 +6,6 @@ not the short ones that pages repeat in front of the reader.
 
 import functools
 import json
-import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -46,19 +45,16 @@ class Row:
     floor: float = 0.0
 
 
-@dataclass
+@dataclass(eq=False)  # told apart by identity, so that what is computed from one is kept
 class Basis:
     """Rows by kind, and their priors."""
 
     rows: dict[tuple, list[Row]] = field(default_factory=dict)
     strict: bool = True  # no verdict where left-out seeds have not tried the judge (see `calibration`)
 
-    def prior(self, metric: str, record: dict) -> spread.Prior | None:
-        """The prior of a record's kind; None where its rows are too few."""
-        return self.prior_of(kind(metric, record))
-
-    def prior_of(self, kind: tuple) -> spread.Prior | None:
-        return prior([row.values for row in self.rows.get(kind, ())], kind[0])
+    def prior_of(self, of: tuple) -> spread.Prior | None:
+        """The prior of a kind, see `kind`; None where its rows are too few."""
+        return prior([row.values for row in self.rows.get(of, ())], of[0])
 
 
 def prior(rows: list[list[float]], metric: str) -> spread.Prior | None:
@@ -101,9 +97,9 @@ def _measured(group: list[dict]) -> dict[str, Row]:
     if curve and "train_accuracy" in histories[0]:
         frame = curves.derive(frame.assign(history=histories), curve)
     measured = {}
-    for metric in METRICS:
-        values = pd.to_numeric(frame[metric]).tolist() if metric in frame else [math.nan]
-        if all(math.isfinite(value) for value in values):
+    for metric in [name for name in METRICS if name in frame]:
+        values = pd.to_numeric(frame[metric]).tolist()
+        if np.isfinite(values).all():
             marks = marks_of(alive) if metric == "test_accuracy" else None
             floor = max(scatter(metric, record) for record in alive)
             measured[metric] = Row(values, marks, images_of(metric, alive[0]), floor)

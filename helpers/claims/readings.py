@@ -7,11 +7,10 @@ from scipy import stats
 
 from helpers.claims import calibration, evidence, judge, orders, pool, spread
 from helpers.claims.judge import Verdict, inconclusive
-from helpers.claims.values import consistent, printed
+from helpers.claims.values import consistent, middle, printed
 from helpers.page import markup
 
-MISSING = "no result "
-ALL = ("one", "two", "three", "four", "five")
+NUMERALS = ("no", "one", "two", "three", "four", "five")
 
 
 def judge_reading(claim, text: str, results: dict, basis) -> Verdict:
@@ -34,18 +33,17 @@ def judge_reading(claim, text: str, results: dict, basis) -> Verdict:
     return verdict
 
 
-def join(verdicts: dict[str, Verdict]) -> tuple[Verdict, str]:
-    """(the verdict that decides, "under one of two readings" where they part).
+def join(verdicts: dict[str, Verdict]) -> tuple[str, str]:
+    """(the reading whose verdict decides, "under one of two readings" where they part).
 
     A report is not refuted where one reading of its text reproduces; else what stays open stays open.
     """
-    names = [verdict.verdict for verdict in verdicts.values()]
     for name in ("reproduced", "exceeded", "inconclusive", "not reproduced", "not comparable"):
-        if name in names:
-            chosen = [*verdicts.values()][names.index(name)]
-            agree = names.count(name)
-            counted = f"under {ALL[agree - 1]} of {ALL[len(names) - 1]} readings" if agree < len(names) else ""
-            return chosen, counted
+        alike = [reading for reading, verdict in verdicts.items() if verdict.verdict == name]
+        if len(alike) == len(verdicts):
+            return alike[0], ""
+        if alike:
+            return alike[0], f"under {NUMERALS[len(alike)]} of {NUMERALS[len(verdicts)]} readings"
     raise ValueError("a claim without a reading")
 
 
@@ -56,23 +54,24 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
     """
     results, basis = evidence.answers(results), basis or pool.committed()
     missing = [key for key in claim.needs() if key not in results]
-    verdicts = {}
+    reading, joined, verdicts = next(iter(claim.evidence), ""), "", {}
     if claim.kind == "arithmetic":
         holds, sides = consistent(claim.check, values or {})
-        chosen, joined = Verdict(verdict="consistent" if holds else "inconsistent", reason=sides), ""
+        chosen = Verdict(verdict="consistent" if holds else "inconsistent", reason=sides)
     elif missing or not claim.evidence:
-        chosen, joined = Verdict(verdict="not comparable", reason=f"{MISSING}{missing[0]}" if missing else ""), ""
+        chosen = Verdict(verdict="not comparable", reason=f"no result {missing[0]}" if missing else "")
     else:
         verdicts = {name: judge_reading(claim, text, results, basis) for name, text in claim.evidence.items()}
-        chosen, joined = join(verdicts)
-    place = [*verdicts.values()].index(chosen) if chosen in verdicts.values() else 0
-    reading, text = [*claim.evidence.items()][place] if claim.evidence else ("", None)
-    first = [results[key] for key in claim.needs(text) if key in results] if text else []
+        reading, joined = join(verdicts)
+        chosen = verdicts[reading]
+    text = claim.evidence.get(reading, "")
+    keys = [key for key in claim.needs(text) if key in results] if text else []
+    ours = [results[key] for key in keys]
     standin = any(results[key]["standin"] for key in claim.needs() if key in results)
     if claim.undefined or standin:
         chosen, joined = Verdict(verdict="not comparable", reason=claim.undefined or "stand-in data"), ""
     odds = {} if missing or len(claim.evidence) < 2 else likelihoods(claim, results, basis)
-    value = first[0]["value"] if len(first) == 1 else chosen.gap
+    value = ours[0]["value"] if len(ours) == 1 else chosen.gap
     value = value if chosen.mean is None else chosen.mean
     return {
         "claim": claim.id,
@@ -83,7 +82,7 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         "value": value,
         "reading": reading,
         "key": text,
-        "measured": _measured(claim, text, results, first, chosen),
+        "measured": _measured(claim, keys, results, basis, chosen),
         "verdict": chosen.verdict,
         "joined": joined,
         "reason": chosen.reason + _printed_gap(claim, chosen, text, values or {}),
@@ -93,46 +92,49 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         "resolution": chosen.resolution,
         "p": chosen.p,
         "answered": not missing,
-        "n": min((result["n"] if claim.kind == "time" else len(result["values"]) for result in first), default=0),
-        "share": min((result["share"] for result in first), default=1.0),
-        "budget": " and ".join(dict.fromkeys(str(result.get("budget")) for result in first)),
+        "n": min((result["n"] if claim.kind == "time" else len(result["values"]) for result in ours), default=0),
+        "share": min((result["share"] for result in ours), default=1.0),
+        "budget": " and ".join(dict.fromkeys(str(result.get("budget")) for result in ours)),
         "readings": "; ".join(f"{name}: {one.verdict}" for name, one in verdicts.items()) if len(verdicts) > 1 else "",
         "likelihood_ratio": ratio(odds),
         "evidence": "; ".join(claim.evidence.values()) or claim.check,
-        "records": " ".join(dict.fromkeys(key for result in first for key in result.get("records") or ())),
+        "records": " ".join(dict.fromkeys(key for result in ours for key in result.get("records") or ())),
     }
 
 
-def _measured(claim, text: str, results: dict, first: list, chosen: Verdict) -> str:
+def _measured(claim, keys: list[str], results: dict, basis, chosen: Verdict) -> str:
     """Our value in words; of a finding how many seeds show it, not the flag's mean."""
     if chosen.lost:
-        return markup.number(chosen.mean, name=text)
-    if claim.kind in ("diverges", "statement") and first:
-        sample = evidence.sample(text, results)
+        return markup.number(chosen.mean, name=keys[0])
+    if claim.kind in ("diverges", "statement") and keys:
+        sample = evidence.sample(keys[0], results, basis, claim.classes)
         seen = sample.flags()
         if sample.fact and len(seen) == 1:
             return f"{'yes' if seen[0] else 'no'}, by its code"
         return f"seen in {sum(seen)} of {len(seen)}"
-    keys = [key for key in claim.needs(text) if key in results] if text else []
-    shares = [results[key]["share"] for key in keys]
-    short = ["†" * (share < max(shares)) for share in shares]  # beside one that was trained more
-    return " and ".join(markup.number(results[key]["value"], name=key) + mark for key, mark in zip(keys, short))
+    most = max((results[key]["share"] for key in keys), default=1.0)
+    words = []
+    for key in keys:
+        less = "†" if results[key]["share"] < most else ""  # beside one that was trained more
+        words.append(markup.number(results[key]["value"], name=key) + less)
+    return " and ".join(words)
 
 
-def _printed_gap(claim, chosen: Verdict, text: str | None, values: dict) -> str:
+def _printed_gap(claim, chosen: Verdict, text: str, values: dict) -> str:
     """How our difference compares with the printed one, where the report prints both sides of an order."""
     if claim.kind != "order" or chosen.gap is None:
         return ""
     sides = [values.get(key) for key in claim.needs(text)]
     if None in sides:
         return ""
-    gap = sum(printed(sides[0])[:2]) / 2 - sum(printed(sides[1])[:2]) / 2
+    gap = middle(sides[0]) - middle(sides[1])
     return f"; the printed difference is {gap:.4f}, ours {chosen.gap:.4f}" if gap else "; no difference is printed"
 
 
-def judge_all(claims: list, results: dict, basis=None) -> pd.DataFrame:
-    """All claims judged, one line each (see `judge`)."""
-    results, basis, values = evidence.answers(results), basis or pool.committed(), printed_values(claims)
+def judge_all(claims: list, results: dict, basis=None, values: dict | None = None) -> pd.DataFrame:
+    """All claims judged, one line each (see `judge_claim`); values: what is printed, by default what these print."""
+    results, basis = evidence.answers(results), basis or pool.committed()
+    values = values or printed_values(claims)
     return pd.DataFrame([judge_claim(claim, results, basis, values) for claim in claims])
 
 
@@ -168,22 +170,22 @@ def likelihood(claim, text: str, results: dict, basis=None) -> float | None:
     sample = samples[0]
     if min(one.share for one in samples) < 1:
         return None
-    if claim.kind in ("diverges", "statement", "count"):
-        seen = sample.flags()
-        return (sum(seen) + 0.5) / (len(seen) + 1)
+    if claim.kind in ("diverges", "statement"):
+        return _share(sample.flags())
+    if claim.kind == "count":
+        return _share(judge.matches(claim, sample))
+    if claim.kind == "epoch":
+        return _share(judge.matches(claim, sample, judge.EPOCHS))
     if claim.kind == "order":
         if not all(one.alive() for one in samples):
             return None
         interval, _ = orders.difference(*samples)
         if interval is None or not interval.unit:
             return None
-        above = _below(interval, math.inf) - _below(interval, 0.0)
+        above = 1 - _below(interval, 0.0)
         return {">": above, "<": 1 - above, "~": 2 * min(above, 1 - above)}[claim.sign(text)]
     low, high, half = printed(claim.value)
     low, high = (0.0, high) if claim.kind == "bound" else (low - half, high + half)
-    if claim.kind == "epoch":
-        near = [v is not None and low - judge.EPOCHS <= v <= high + judge.EPOCHS for v in sample.values]
-        return (sum(near) + 0.5) / (len(near) + 1)
     alive = sample.alive()
     lost = (len(sample.values) - len(alive) + 0.5) / (len(sample.values) + 1)
     interval = sample.interval(alive) if alive else None
@@ -192,6 +194,11 @@ def likelihood(claim, text: str, results: dict, basis=None) -> float | None:
     fits = high - low if interval is None else _below(interval, high) - _below(interval, low)  # none: all as probable
     chance = 1 / claim.classes
     return (1 - lost) * fits + lost * (spread.is_accuracy(sample.key) and low <= chance <= high)
+
+
+def _share(seen: list[bool]) -> float:
+    """The share of runs that show something, by the seeds that do; half a seed more on either side, never 0 or 1."""
+    return (sum(seen) + 0.5) / (len(seen) + 1)
 
 
 def _below(interval: spread.Interval, value: float) -> float:

@@ -41,8 +41,9 @@ def _behind(key: str, result: dict | None) -> list[str]:
     for record in behind:  # one line for the trials of one folder and code
         folder, _, name = record["path"].rpartition("/")
         gpu = record["provenance"].get("gpu")
-        seconds = "" if record["seconds"] is None else f", {record['seconds']:.0f} s" + f" on a GPU, {gpu}" * bool(gpu)
-        groups.setdefault((folder, record["source"][:12]), []).append(f"{name} ({record['status']}{seconds})")
+        cost = "" if record["seconds"] is None else f", {record['seconds']:.0f} s"
+        cost += f" on a GPU, {gpu}" if cost and gpu else ""
+        groups.setdefault((folder, record["source"][:12]), []).append(f"{name} ({record['status']}{cost})")
     lines += [f"    trials in {folder}, code {code}: {', '.join(names)}" for (folder, code), names in groups.items()]
     return lines + ([f"    cost: {sum(r['seconds'] or 0 for r in behind):.0f} s of training"] if behind else [])
 

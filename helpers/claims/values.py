@@ -43,6 +43,12 @@ def turn(shape: tuple) -> tuple:
     return shape[::-1]
 
 
+def middle(text: str) -> float:
+    """The middle of a printed value: of "20-25" 22.5."""
+    low, high, _ = printed(text)
+    return (low + high) / 2
+
+
 def figures(value: float, count: int) -> float:
     """`value` rounded to so many significant figures."""
     return float(f"{value:.{count}g}")
@@ -58,12 +64,17 @@ OPERATORS = {
 LONG = re.compile(r"\d+\.\d{7,}")  # more digits than anybody reads
 
 
-def names(check: str) -> list[str]:
-    """The ids of claims in a check such as "A1.speed = 60000 * 100 / A1.seconds". Raises ValueError on a bad one."""
+def _split(check: str) -> tuple[str, str, str]:
+    """(left side, right side, the sign between them) of a check. Raises ValueError on a bad one."""
     parts = CHECK.fullmatch(check)
     if not parts:
         raise ValueError(f"check must be two expressions with =, <, >, <=, >= or of between them, not {check!r}")
-    trees = [ast.parse(parts[side].strip(), mode="eval") for side in ("left", "right")]
+    return parts["left"].strip(), parts["right"].strip(), parts["sign"]
+
+
+def names(check: str) -> list[str]:
+    """The ids of claims in a check such as "A1.speed = 60000 * 100 / A1.seconds". Raises ValueError on a bad one."""
+    trees = [ast.parse(side, mode="eval") for side in _split(check)[:2]]
     ids = [_name(node) for tree in trees for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name))]
     inner = {name for name in ids if any(other.startswith(f"{name}.") for other in ids)}
     return [name for name in dict.fromkeys(ids) if name not in inner and name not in FUNCTIONS]
@@ -96,17 +107,19 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
     all corners of these intervals, which is exact for expressions that rise or fall with each value. Intervals that
     only touch are not equal. "x of N" holds where x can be a share of N images: some k / N lies in its interval.
     """
-    ids, ends = names(check), {}
-    sign = CHECK.fullmatch(check)["sign"]
-    for name in ids:
+    *both, sign = _split(check)
+    ends = {}
+    for name in names(check):
         low, high, half = printed(values[name])
         ends[name] = (low - half, high + half)
+    trees = [ast.parse(side, mode="eval").body for side in both]
+    places = [dict(zip(ends, corner)) for corner in itertools.product(*ends.values())]
     try:
-        corners = [_sides(check, dict(zip(ends, corner))) for corner in itertools.product(*ends.values())]
+        corners = [[_value(tree, numbers) for tree in trees] for numbers in places]
     except ValueError as error:
         return False, str(error)
-    alone = _printed_alone(check, values)
-    sides = " and ".join(alone[side] or _words([pair[side] for pair in corners]) for side in (0, 1))
+    columns = zip(both, zip(*corners))  # a side that is nothing but one printed value is given as it stands
+    sides = " and ".join(as_printed(values[side]) if side in values else _words(column) for side, column in columns)
     if any(isinstance(left, tuple) for left, _ in corners):
         return all(left == right for left, right in corners), sides
     if sign == "of":
@@ -120,17 +133,6 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
         ">=": max(gaps) >= -tiny,
     }  # fmt: skip
     return holds[sign], sides
-
-
-def _printed_alone(check: str, values: dict[str, str]) -> list[str]:
-    """Of both sides of a check the printed value, where a side is nothing but one; else ""."""
-    parts = CHECK.fullmatch(check)
-    return [as_printed(values.get(parts[side].strip(), "")) for side in ("left", "right")]
-
-
-def _sides(check: str, numbers: dict[str, float]) -> tuple:
-    parts = CHECK.fullmatch(check)
-    return tuple(_value(ast.parse(parts[side].strip(), mode="eval").body, numbers) for side in ("left", "right"))
 
 
 def _name(node) -> str:

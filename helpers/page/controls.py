@@ -73,11 +73,12 @@ def _widget(name: str, kind: str, value, note: str):
         "layout": {"width": "auto"},
     }
     kind = parameters.bare(kind)
-    if words.startswith("one of ") and kind in ("str", "list"):
+    if words.startswith("one of "):
         options = words.removeprefix("one of ").split(", ")
-        widget = ipywidgets.SelectMultiple if kind == "list" else ipywidgets.Dropdown
-        rows = {"rows": len(options)} if kind == "list" else {}
-        return widget(options=options, value=tuple(value) if kind == "list" else value, **rows, **about)
+        if kind == "list":
+            return ipywidgets.SelectMultiple(options=options, value=tuple(value), rows=len(options), **about)
+        if kind == "str":
+            return ipywidgets.Dropdown(options=options, value=value, **about)
     if kind == "bool":
         return ipywidgets.Checkbox(value=value, **about)
     if kind == "int":
@@ -90,13 +91,13 @@ def _widget(name: str, kind: str, value, note: str):
 def _whole(value, fits, about):
     import ipywidgets
 
+    if value is None:
+        return ipywidgets.SelectionSlider(options=[ALL, 1000, 3000, 10_000, 30_000], value=ALL, **about)
     possible = [number for number in range(101) if fits(number)]
-    if value is None or (possible and len(possible) < FEW):
-        options = [*possible, value] if value not in possible and value is not None else possible
-        options = [ALL, 1000, 3000, 10_000, 30_000] if value is None else sorted(options)
-        return ipywidgets.SelectionSlider(options=options, value=ALL if value is None else value, **about)
-    most = max(10, 4 * value)
-    return ipywidgets.IntSlider(value=value, min=possible[0] if possible else 0, max=most, **about)
+    if possible and len(possible) < FEW:
+        return ipywidgets.SelectionSlider(options=sorted({*possible, value}), value=value, **about)
+    least, most = (possible[0] if possible else 0), max(10, 4 * value)
+    return ipywidgets.IntSlider(value=value, min=least, max=most, **about)
 
 
 def _real(value, fits, about):
@@ -113,6 +114,8 @@ def _real(value, fits, about):
 def _value(widget):
     """What a widget says, as a parameter's value."""
     value = widget.value
+    if value == ALL:
+        return None
     if isinstance(value, float):
         return float(f"{value:.3g}")
-    return None if value == ALL else list(value) if isinstance(value, tuple) else value
+    return list(value) if isinstance(value, tuple) else value

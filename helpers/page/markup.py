@@ -10,9 +10,9 @@ FIELD = re.compile(rf"\{{\{{|\}}\}}|\{{({KEY})(%|:[^{{}}]+)?\}}")
 
 
 def named_results(text: str, results: dict) -> list[str]:
-    """The keys of `results` that a sentence for `page.fill` names, without .n, .sum and the like; in its order."""
+    """The keys of `results` that a sentence for `page.fill` names, without .std, .n and .sum; in its order."""
     named = [match[1] for match in FIELD.finditer(text) if match[1]]
-    return [key if key in results else re.sub(r"\.(std|n|sum|value|unit)$", "", key) for key in named]
+    return [key if key in results else re.sub(r"\.(std|n|sum)$", "", key) for key in named]
 
 
 class Link(str):
@@ -126,7 +126,7 @@ def quantity(name: str, value: float, std: float | None = None, unit: str = "", 
         return f"{100 * value:.1f} %"
     if re.search(r"(^|[._ ])share$", name) and not form and abs(value) <= 1:
         return f"{digits(100 * value)} %" if std is None else f"{digits(100 * value)} ± {digits(100 * std, 2)} %"
-    accuracy = is_accuracy(name) and abs(value) <= 1
+    accuracy = _on_accuracy_scale(name) and abs(value) <= 1
     count = 3 if unit or RATES.search(name) else 4
     words = _formatted(value, form) if form else f"{value:.4f}" if accuracy else digits(value, count, whole=not std)
     if std is not None:
@@ -158,7 +158,7 @@ def digits(value: float, count: int = 3, whole: bool = False) -> str:
     return f"{value:,.0f}" if int(power) > 0 else f"{mantissa} × 10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
-def is_accuracy(name: str) -> bool:
+def _on_accuracy_scale(name: str) -> bool:
     """Whether the last words of a name say a share of correct answers, or a difference of such."""
     last = name.rpartition(".")[2].lower()
     return any(ACCURACIES.fullmatch(word) for word in re.split(r"[^a-z0-9]+", last))

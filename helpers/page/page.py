@@ -8,7 +8,6 @@
 Numbers in prose come from published results, so that a sentence cannot drift from its run.
 """
 
-import functools
 import inspect
 import re
 import statistics
@@ -22,8 +21,6 @@ from helpers.base import CourseworkError
 from helpers.page import markup
 from helpers.page.parameters import check_parameters, refuse_unknown
 from helpers.page.results import MISSING, SHORTENED, Result, Row, Rows, sentence, shortened
-
-__all__ = ["BANNER", "BUNDLE", "Page", "check_parameters"]
 
 BUNDLE = "application/vnd.coursework.results+json"
 BANNER = "Stand-in data: no number here says anything about the real data set."
@@ -40,7 +37,7 @@ class Page:
     def __init__(self, notebook: str, parameters: dict, changed: dict):
         self.notebook, self.parameters, self.changed = notebook, parameters, changed
         self.published = {}
-        self._extra = {}
+        self._predictions = {}
         self._data = []
         self._lengths = {}  # share of a shortened training -> what it was, in words
         self._started = time.time()
@@ -115,15 +112,11 @@ class Page:
 
         Reading a quantity publishes it, under its name, or as <row>.<name> where there are several rows.
         """
-        groups = dict(list(frame[frame["status"] != "failed"].groupby("row", sort=False)))
-        rows = {}
-        for name, part in groups.items():
-            prefix = f"{name}." if len(groups) > 1 else ""
-            rows[str(name)] = Row(part, self.about(part), functools.partial(self._publish_read, prefix))
-        return Rows(rows) if len(rows) != 1 else rows.popitem()[1]
-
-    def _publish_read(self, prefix: str, name: str, result: Result) -> None:
-        self.publish(f"{prefix}{name}", result)
+        finished = frame[frame["status"] != "failed"]
+        if finished["row"].nunique() == 1:
+            return Row(finished, self.about(finished), self.publish)
+        groups = finished.groupby("row", sort=False)
+        return Rows({str(name): Row(part, self.about(part), self.publish, f"{name}.") for name, part in groups})
 
     def about(self, frame) -> dict:
         """What `publish` notes of the trials that a result stands on: seeds, records, statuses, share, budget."""
@@ -170,7 +163,7 @@ class Page:
             if stem in self.published and field == "sum":
                 result = self.published[stem]
                 return markup.number(sum(filter(None, result["values"])), form, name=stem) + mark(result)
-            if stem in self.published and field in ("value", "std", "n", "unit"):
+            if stem in self.published and field in ("std", "n"):
                 return markup.number(self.published[stem][field], form, name="" if field == "n" else stem)
             return refuse_unknown([key], self.published, self.notebook, "result")
 
@@ -233,8 +226,7 @@ class Page:
         """
         runs = predicted if getattr(predicted[0], "ndim", 0) else [predicted]
         packed = {"labels": base.pack_labels(labels), "predicted": [base.pack_labels(run) for run in runs]}
-        about = {"key": "test_accuracy", "n": len(labels), "classes": list(classes)}
-        self._extra["predictions"] = {**about, **packed}
+        self._predictions = {"key": "test_accuracy", "n": len(labels), "classes": list(classes), **packed}
 
     def finish(self) -> None:
         """Hand results and provenance to the page; the last cell.
@@ -259,7 +251,9 @@ class Page:
             "trials": trials.origins() if trials else {},
             "machine": device.describe() if device else {"python": sys.version.split()[0]},
         }
-        _display({BUNDLE: base.plain({**bundle, **self._extra}), "text/plain": ""})
+        if self._predictions:
+            bundle["predictions"] = self._predictions
+        _display({BUNDLE: base.plain(bundle), "text/plain": ""})
 
 
 def _display(bundle: dict, metadata: dict | None = None) -> None:

@@ -177,33 +177,32 @@ def read_namespace(namespace: dict, notebook: str) -> tuple[dict, dict]:
     annotations = namespace.get("__annotations__") or (late(1) if late else {})
     path = base.NOTEBOOKS / f"{notebook}.ipynb"
     own = declared(path) if path.exists() else {}
-    defaults = {name: default for name, (_, default) in own.items()} if path.exists() else None
-    names = _parameter_names(namespace.get("In", []), defaults, annotations, notebook)
+    names = _parameter_names(namespace.get("In", []), own, annotations, notebook)
     kinds = {name: annotations.get(name) or own[name][0] for name in names}
     kinds = {name: getattr(kind, "__name__", str(kind)) for name, kind in kinds.items()}
     for name in kinds:
         if name not in namespace:
             raise CourseworkError(f"{notebook}: parameter {name} has no value; give it one, or None")
     values = {name: check_value(name, kind, namespace[name], notebook) for name, kind in kinds.items()}
-    before = values if defaults is None else defaults
+    before = {name: default for name, (_, default) in own.items()} if path.exists() else values
     changed = {name: value for name, value in values.items() if name != "budget" and value != before.get(name)}
     return _fill(values, kinds, notebook), changed
 
 
-def _parameter_names(cells: list[str], defaults, annotations: dict, notebook: str) -> list[str]:
+def _parameter_names(cells: list[str], own: dict, annotations: dict, notebook: str) -> list[str]:
     """The names that are parameters: the annotated ones of the file, and of the cell as it was run in JupyterLab.
 
     One of the file's counts, too, where that cell gives it a value without its type. Other cells may annotate names as
     well, and have done so where `begin` runs again. Raises CourseworkError as `_refuse_mistyped` does.
     """
-    names, untyped = {*(defaults if cells and defaults else annotations)}, []
+    names, untyped = {*(own if cells and own else annotations)}, []
     for cell in cells:
         with contextlib.suppress(SyntaxError):
             shown = {line.target.id for line in _annotated(cell)}
             names |= shown if "budget" in shown else set()
             untyped = _assigned(cell)[0] if "budget" in shown else untyped  # as the cell was run last
     accepted = [name for name in annotations if name in names]
-    accepted += [name for name in untyped if name in (defaults or {}) and name not in accepted]
+    accepted += [name for name in untyped if name in own and name not in accepted]
     _refuse_mistyped(cells, untyped, accepted, notebook)
     return accepted
 

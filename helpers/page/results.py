@@ -120,8 +120,8 @@ class Result:
 class Row:
     """The results of one row of trials, as attributes: row.test_accuracy. Reading one publishes it."""
 
-    def __init__(self, frame, about: dict, publish):
-        self._frame, self._about, self._publish = frame, about, publish
+    def __init__(self, frame, about: dict, publish, prefix: str = ""):
+        self._frame, self._about, self._publish, self._prefix = frame, about, publish, prefix
 
     def __getattr__(self, name: str) -> Result:
         if name.startswith("_") or name not in self._frame:
@@ -129,7 +129,7 @@ class Row:
             raise AttributeError(f"no result {name}; there are {names}")
         values = tuple(plain(self._frame[name].tolist()))
         result = Result(name=name, values=values, unit=markup.unit_of(name), about=self._about)
-        self._publish(name, result)
+        self._publish(f"{self._prefix}{name}", result)
         return result
 
     __getitem__ = __getattr__

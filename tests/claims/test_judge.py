@@ -186,6 +186,13 @@ def test_a_count_over_seeds_is_a_finding():
     assert verdict(entry, {key: result(*[0.01] * 6)}) == "not reproduced"
 
 
+def test_a_finding_is_tested_from_five_seeds_on():
+    key = "study_b.final.rises"
+    shown = {seeds: line(claim("statement", key), {key: result(*seeds)}) for seeds in ((0,) * 4, (0,) * 5, (1,) * 5)}
+    assert [row["p"] is None for row in shown.values()] == [True, False, False]
+    assert [row["verdict"] for row in shown.values()] == ["inconclusive", "not reproduced", "reproduced"]
+
+
 def test_the_highest_accuracy_of_a_seed_that_later_diverged_counts():
     best, last = "study_e.arch8.best_test_accuracy", "study_e.arch8.test_accuracy"
     statuses = ["diverged", "diverged", "ok"]

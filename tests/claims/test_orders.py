@@ -106,6 +106,11 @@ def test_survivors_alone_never_win_an_order():
     assert order("~", (0.1, 0.1, 0.1, None), (*right, 0.853)) == "inconclusive"
 
 
+def test_the_side_that_fails_less_often_is_the_higher_one():
+    half, none = (*[0.85] * 6, *[0.1] * 6), (0.1,) * 12
+    assert order(">", half, none) == "reproduced" and order("<", half, none) == "not reproduced"
+
+
 def test_what_a_good_training_does_not_reach_has_not_failed():
     thirty, forty = result(0.887, statuses=["ok"]), result(None, statuses=["ok"])
     row = line(claim("order", f"{LEFT} > {RIGHT}"), {LEFT: thirty, RIGHT: forty})

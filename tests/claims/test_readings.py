@@ -24,8 +24,8 @@ DEAD, ALIVE = result(*[0.1] * 5), result(0.856, 0.859, 0.862)
 )
 def test_a_report_is_not_refuted_where_one_reading_reproduces(verdicts, joined, words):
     named = {str(i): Verdict(verdict=name, reason=str(i)) for i, name in enumerate(verdicts)}
-    chosen, counted = readings.join(named)
-    assert (chosen.verdict, counted) == (joined, words)
+    reading, counted = readings.join(named)
+    assert (named[reading].verdict, counted) == (joined, words)
 
 
 def test_the_reading_that_decides_is_the_one_that_is_shown():
@@ -60,6 +60,15 @@ def test_likelihood_of_an_order_is_that_of_a_difference_above_0():
     assert readings.likelihood(claim("order", f"{left} > {right}"), f"{left} > {right}", results, FREE) == 0.5
     ahead = results | {left: result(0.15, 0.16, 0.17)}
     assert readings.likelihood(claim("order", f"{left} < {right}"), f"{left} < {right}", ahead, FREE) < 0.01
+
+
+def test_likelihoods_of_counts_and_epochs_are_shares_of_the_seeds_that_match():
+    keys = {"printed": "study_d.grid_printed.best_lr", "mended": "study_d.grid_mended.best_lr"}
+    row = line(claim("count", keys, value="0.001"), dict(zip(keys.values(), (result(0.01), result(0.001)))))
+    assert row["likelihood_ratio"] == "0.33 : 1"
+    key, epochs = "study_b.final.best_epoch", result(21, 24, 30, None)
+    likelihood = readings.likelihood(claim("epoch", value="22"), key, {key: epochs}, FREE)
+    assert likelihood == 2.5 / 5
 
 
 def test_log_odds_weigh_the_second_reading_against_the_first():

@@ -137,3 +137,9 @@ def test_p_values_are_two_sided_students():
 )
 def test_what_a_key_names(key, difference, accuracy):
     assert (spread.is_difference(key), spread.is_accuracy(key)) == (difference, accuracy)
+
+
+def test_a_row_named_after_a_loss_is_none():
+    key = "study_b.fed_train_loss.best_epoch"
+    assert not spread.is_relative(key) and spread.is_relative("study_b.fed_train_loss.test_loss")
+    assert spread.fixed_error(key, 25.0, 10_000) == 0.0
