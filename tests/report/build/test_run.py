@@ -225,6 +225,16 @@ def test_fresh_trains_once_for_all_notebooks_and_the_next_build_does_nothing(tmp
     assert len(log.read_text().splitlines()) == 6
 
 
+def test_a_notebook_that_measures_speed_has_none_beside_it(tmp_path):
+    for name in ("bench", "other", "third"):
+        write_notebook(tmp_path, name, "import time\ntime.sleep(1)", *GOOD, alone=name == "bench")
+    assert report(tmp_path, "BUDGET=smoke").returncode == 0
+    states = {name: state(tmp_path, name) for name in ("bench", "other", "third")}
+    times = {name: (one["started"], one["started"] + one["duration_s"]) for name, one in states.items()}
+    begun, ended = times.pop("bench")
+    assert all(end <= begun + 0.1 or start >= ended - 0.1 for start, end in times.values())
+
+
 def plain_notebook(home, name="plain"):
     """A course's own notebook: an old format without cell ids, a figure without words, a kernel that is not here."""
     figure = "%matplotlib inline\nimport matplotlib.pyplot as plt\n\nplt.plot([1, 3])"

@@ -425,7 +425,7 @@ def test_a_large_page_is_named(tmp_path):
 
 def test_other_notebooks_export_as_they_are(tmp_path):
     """Old cells, list-valued sources and outputs of no known kind: nothing breaks."""
-    odd = new_output("display_data", {"application/vnd.unknown+json": {"a": 1}})
+    odd = new_output("display_data", {"application/vnd.unknown+json": {"a": 1}, "application/json": [1, 2]})
     svg = new_output("display_data", {"image/svg+xml": ["<svg xmlns='http://www.w3.org/2000/svg'>", "</svg>"]},
                      metadata={"image/svg+xml": {"alt": "empty"}})  # fmt: skip
     result = new_output("execute_result", {"text/plain": "Linear(in_features=1)"}, execution_count=1)
