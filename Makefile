@@ -1,7 +1,8 @@
-# Each target is one line of Python, shown in the README for those without make.
+# Each target is one line of Python; the README says how to work without make.
 PYTHON ?= python3
 ifneq ($(and $(CONDA_PREFIX),$(filter-out command line,$(origin PYTHON))),)
-PY := $(CONDA_PREFIX)/bin/python # an active conda environment is used as it is
+# an active conda environment is used as it is
+PY := $(CONDA_PREFIX)/bin/python
 else
 PY := .venv/bin/python
 READY := .venv/.ready
@@ -56,7 +57,7 @@ new-study: $(READY)  ## start a study of your own: make new-study NAME=mine
 lock: $(READY)  ## write the installed versions to requirements.lock
 	@$(REPORT) lock
 
-publish: $(READY)  ## copy the pages (BUDGET=full) and records to reports/published, and the table to the README
+publish: $(READY)  ## copy the pages (BUDGET=full) and records to reports/published, and the tables to the README
 	@$(REPORT) publish $(GIVEN)
 
 clean: $(READY)  ## remove the pages and the tools' caches

@@ -1,4 +1,4 @@
-"""`python -m tests.gpu_session MINUTES [STUDY ...]`: an hour on a machine that has a GPU and no network.
+"""`python -m tests.gpu_session MINUTES [STUDY ...]`: some minutes on a machine that has a GPU and no network.
 
 tests/test_gpu.py runs first. Then every config that has a committed record is trained in full with the next seed, the
 least work first, several at once (JOBS), until the minutes are over; what has finished lies in reports/records.
@@ -20,16 +20,16 @@ from helpers.trials.runner import finished
 
 def next_trainings(records: list[dict], studies=()) -> list[tuple]:
     """(study, function, config) of the next seed of each config that a full record has, the least work first."""
-    latest = {}
+    latest = {}  # (study, function, config without its seed) -> the config with the largest seed
     for record in records:
         made = kinds.remade(record) if finished(record) and record["budget"] == "full" else None
         if made and hasattr(made[1], "seed") and (not studies or record["study"] in studies):
             function, config = made
-            name = record["study"], function, repr(replace(config, seed=0))
-            if name not in latest or latest[name].seed < config.seed:
-                latest[name] = config
+            row = record["study"], function, repr(replace(config, seed=0))
+            if row not in latest or latest[row].seed < config.seed:
+                latest[row] = config
     waiting = [(study, function, replace(c, seed=c.seed + 1)) for (study, function, _), c in latest.items()]
-    return sorted(waiting, key=lambda one: one[2].work())
+    return sorted(waiting, key=lambda training: training[2].work())
 
 
 def train(waiting: list[tuple], seconds: float) -> int:
@@ -38,7 +38,7 @@ def train(waiting: list[tuple], seconds: float) -> int:
     def end(*_):
         raise KeyboardInterrupt  # as Ctrl-C: what is finished is kept, and what is not keeps its state
 
-    before, done = signal.signal(signal.SIGALRM, end), 0
+    before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1))
     try:
         for study, function in dict.fromkeys((study, function) for study, function, _ in waiting):
@@ -49,9 +49,7 @@ def train(waiting: list[tuple], seconds: float) -> int:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    for study, function, config in waiting:
-        done += len(trials.recall(function, [config], study=study))
-    return done
+    return sum(len(trials.recall(function, [config], study=study)) for study, function, config in waiting)
 
 
 def main(minutes: str, *studies: str) -> str:

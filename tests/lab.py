@@ -40,6 +40,7 @@ def jupyterlab(home: Path):
 
 
 def _address(log: Path, server) -> str:
+    """The address of a server, once it answers there; what it said instead goes into the error."""
     until = time.monotonic() + 90
     while time.monotonic() < until and server.poll() is None:
         match = re.search(r"http://127\.0\.0\.1:(\d+)/lab", log.read_text())
@@ -52,22 +53,26 @@ def _address(log: Path, server) -> str:
 
 
 def home_for(folder: Path) -> Path:
-    """A home with the settings of the notebooks, and none of them."""
+    """`folder` as a home with the settings of the notebooks, and no notebook."""
     (folder / "notebooks").mkdir(parents=True)
     for name in ("budgets.yaml", "search.json"):
         shutil.copy(CHECKOUT / "notebooks" / name, folder / "notebooks")
     return folder
 
 
-def notebook(home: Path, *cells: str, more=(), name: str = "task4_training", edit=lambda text: text) -> str:
-    """The project's notebook, its parameters edited, cut to the cells of these ids, with `more`; returns its path."""
-    nb = nbformat.read(CHECKOUT / "notebooks" / f"{name}.ipynb", as_version=4)
+def notebook(home: Path, *cells: str, edit, more=()) -> str:
+    """Write task 4 into `home`: the cells of these ids, then one for each code in `more`; returns its path there.
+
+    edit: a function from the text of the parameters' cell to another.
+    """
+    path = Path("notebooks", "task4_training.ipynb")
+    nb = nbformat.read(CHECKOUT / path, as_version=4)
     nb.cells = [cell for cell in nb.cells if cell.id in cells] + [nbformat.v4.new_code_cell(code) for code in more]
     for cell in nb.cells:
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = edit(cell.source)
-    nbformat.write(nb, home / "notebooks" / f"{name}.ipynb")
-    return f"notebooks/{name}.ipynb"
+    nbformat.write(nb, home / path)
+    return path.as_posix()
 
 
 class Lab:

@@ -43,7 +43,8 @@ def read_elsewhere(tree, ids: set) -> set[str]:
     while queue:
         node = queue.pop()
         if id(node) not in ids:
-            names |= {node.id} if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) else set()
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                names.add(node.id)
             queue += ast.iter_child_nodes(node)
     return names
 

@@ -50,6 +50,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def internet(monkeypatch):
+    """A server in the place of the internet; its `released` is set at the end, for answers that wait."""
     monkeypatch.delenv("COURSEWORK_OFFLINE")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     for name in ("http_proxy", "HTTP_PROXY"):
@@ -101,12 +102,13 @@ def idx(array: np.ndarray) -> bytes:
     return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
-def clothes(seed=0, train=20, test=10) -> list[np.ndarray]:
-    """Images and labels in the order of decoders.PARTS."""
-    draw = np.random.default_rng(seed)
-    pixels = [draw.integers(0, 256, (n, 28, 28), dtype=np.uint8) for n in (train, test)]
-    labels = [(np.arange(n) % 10).astype(np.uint8) for n in (train, test)]
-    return [pixels[0], labels[0], pixels[1], labels[1]]
+def clothes(seed=0) -> list[np.ndarray]:
+    """Images and labels of 20 training and 10 test images, in the order of decoders.PARTS."""
+    draw, arrays = np.random.default_rng(seed), []
+    for count in (20, 10):
+        arrays.append(draw.integers(0, 256, (count, 28, 28), dtype=np.uint8))
+        arrays.append((np.arange(count) % 10).astype(np.uint8))
+    return arrays
 
 
 def idx_files(arrays) -> dict[str, bytes]:
@@ -121,9 +123,13 @@ def clothes_recipe(arrays, **changes) -> dict[str, Recipe]:
 
 
 def put(folder: Path, arrays, packed=False) -> Path:
+    """Write Fashion-MNIST's files where a data folder has them, gzipped if `packed`; returns their folder."""
     raw = folder / "FashionMNIST/raw"
     for name, content in idx_files(arrays).items():
-        write(raw / (name + ".gz" * packed), gzip.compress(content) if packed else content)
+        if packed:
+            write(raw / f"{name}.gz", gzip.compress(content))
+        else:
+            write(raw / name, content)
     return raw
 
 
@@ -157,12 +163,12 @@ class Python2Array:
         return rebuild, (np.ndarray, (0,), b"b"), state
 
 
-def cifar_batches(count=4):
-    """Six pickled batches by name, and the (N, 32, 32, 3) images and the labels in them."""
+def cifar_batches():
+    """Six pickled batches of four images by name, and the (N, 32, 32, 3) images and the labels in them."""
     draw, contents, images, labels = np.random.default_rng(3), {}, [], []
     for name in BATCHES:
-        rows = draw.integers(0, 256, (count, 3072), dtype=np.uint8)
-        labels.append(draw.integers(0, 10, count).tolist())
+        rows = draw.integers(0, 256, (4, 3072), dtype=np.uint8)
+        labels.append(draw.integers(0, 10, 4).tolist())
         images.append([np.stack([row[c * 1024 :][:1024].reshape(32, 32) for c in range(3)], 2) for row in rows])
         contents[name] = pickle.dumps({"data": Python2Array(rows), "labels": labels[-1]}, protocol=2)
     arrays = [np.concatenate(images[:5]), np.concatenate(labels[:5]), np.array(images[5]), np.array(labels[5])]

@@ -73,7 +73,7 @@ AFTER = """The gap between the curves is small, so the network is not yet over-f
 
 
 def pack(labels) -> str:
-    """Labels below 16, two a byte, as records.pack_labels does."""
+    """Labels below 16, two a byte, as base.pack_labels writes them."""
     even = np.append(labels, np.zeros(len(labels) % 2, int)).astype(np.uint8)
     return f"4:{len(labels)}:{base64.b64encode((even[::2] << 4 | even[1::2]).tobytes()).decode()}"
 
@@ -87,7 +87,8 @@ def predictions(seeds: int = 3):
 
 
 @functools.cache
-def _drawing(name: str) -> str:
+def _drawing() -> str:
+    """Two curves as a PNG in base64."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -96,34 +97,36 @@ def _drawing(name: str) -> str:
     axes = figure.subplots()
     axes.plot([1, 2, 3], [0.81, 0.52, 0.42], label="training")
     axes.plot([1, 2, 3], [0.72, 0.55, 0.49], label="validation")
-    axes.set(xlabel="epoch", ylabel=name)
+    axes.set(xlabel="epoch", ylabel="loss")
     axes.legend()
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return base64.b64encode(file.getvalue()).decode()
 
 
-def figure_output(alt="Training loss falls from 0.81 to 0.42 in three epochs.", name="loss"):
+def figure_output(alt="Training loss falls from 0.81 to 0.42 in three epochs."):
     """An image output as page.show makes it."""
     data = "epoch,training,validation\n1,0.81,0.72\n2,0.52,0.55\n3,0.42,0.49\n"
-    about = {"caption": f"The {name} of both parts, epoch by epoch.", "data": data}
-    about |= {"alt": alt} if alt is not None else {}
-    content = {"image/png": _drawing(name), "text/plain": "figure"}
+    about = {"caption": "The loss of both parts, epoch by epoch.", "data": data}
+    if alt is not None:
+        about["alt"] = alt
+    content = {"image/png": _drawing(), "text/plain": "figure"}
     return new_output("display_data", content, metadata={"image/png": about})
 
 
-def caption_output(text="*The loss of both parts, epoch by epoch.*"):
+def caption_output():
     """The caption that JupyterLab shows under a figure; a page must not repeat it."""
+    text = "*The loss of both parts, epoch by epoch.*"
     role = {"coursework": {"role": "caption"}}
     return new_output("display_data", {"text/markdown": text, "text/plain": text}, metadata=role)
 
 
-def table_output(columns=4, rows=3):
-    """A table as page.table makes it."""
+def table_output(columns=4):
+    """A table of three rows as page.table makes it."""
     head = "".join(f'<th scope="col">column {i}</th>' for i in range(columns))
     row = '<tr><th scope="row" style="text-align:left">A{}</th>{}</tr>'
     cells = "".join(f"<td>{0.8603 - 0.01 * i:.4f}</td>" for i in range(columns - 1))
-    body = "".join(row.format(i + 1, cells) for i in range(rows))
+    body = "".join(row.format(i + 1, cells) for i in range(3))
     html = f"<table><caption>Accuracy by row</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return new_output("display_data", {"text/html": html + "<p>Printed values stand beside ours.</p>"})
 

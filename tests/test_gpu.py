@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import tiny
 import torch
+from matplotlib import pyplot as plt
 
+import helpers as mu
 from helpers import data, device, networks
 from helpers.training.classifier import ClassifierConfig, train_classifier
 
@@ -53,3 +55,13 @@ def test_muon_and_momentum_learn_in_bfloat16(made):
     for options in ({"optimiser": "muon", "lr": 0.01}, {"momentum": 0.9, "scheduler": "one_cycle"}):
         config = replace(TINY, precision="bfloat16", epochs=12, **options)
         assert train_classifier(config, tiny.context(device="cuda"))["metrics"]["test_accuracy"] > 0.9
+
+
+def test_model_and_batches_of_the_courses_loops_meet_on_the_gpu():
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 3))
+    batches = mu.load_array((torch.rand(50, 1, 12, 12), torch.arange(50) % 3), 16)
+    mu.train_ch6(net, batches, batches, 1, 0.1)
+    plt.close("all")
+    assert next(net.parameters()).is_cuda
+    assert mu.evaluate_accuracy(net, batches) == mu.evaluate_accuracy_gpu(net, batches, "cpu")
+    assert not next(net.parameters()).is_cuda

@@ -1,12 +1,8 @@
 """Exploring in a real JupyterLab, in Chromium: the curve, the comparison, the panel, a prediction, and mistakes."""
 
-import os
-from pathlib import Path
-
 import lab
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import sync_playwright
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 SMALL = {
@@ -15,17 +11,6 @@ SMALL = {
     "epochs: int = None": "epochs: int = 8",
 }
 TABLE = "beside your earlier ones"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        if not Path(path).exists() and os.environ.get("CI") != "true":
-            pytest.skip("needs Chromium; set CHROMIUM to its path")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +35,8 @@ def pictures(opened):
 def test_a_training_is_watched_compared_repeated_varied_and_asked(chromium, server):
     home, address = server
     ask = 'print("answers:", len(mu.predict("my.jpg")))\nmu.predict("none.jpg")'
-    path = lab.notebook(
-        home, "parameters", "begin", "settings-cell", "training-cell", "panel-cell", more=[ask], edit=small
-    )
+    cells = ("parameters", "begin", "settings-cell", "training-cell", "panel-cell")
+    path = lab.notebook(home, *cells, more=[ask], edit=small)
     picture = Image.new("RGB", (300, 400), "white")
     ImageDraw.Draw(picture).ellipse((80, 60, 220, 340), outline="black", width=40)
     picture.save(home / "notebooks" / "my.jpg")

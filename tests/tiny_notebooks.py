@@ -51,6 +51,6 @@ def report(home: Path, *words: str, limit: float = 120, **more: str) -> subproce
     return subprocess.run(command, env=environment(home, **more), check=False, **settings)
 
 
-def state(home: Path, name: str, budget: str = "smoke") -> dict:
-    """The JSON that a build left."""
-    return json.loads((home / "reports" / budget / f"{name}.json").read_text())
+def state(home: Path, name: str) -> dict:
+    """The JSON that a build of the smoke budget left."""
+    return json.loads((home / "reports" / "smoke" / f"{name}.json").read_text())

@@ -101,12 +101,13 @@ def _evaluating(net):
 
 
 def _device(net):
-    """Where the parameters of `net` are; None for a function, whose batches stay where they are."""
+    """Where the parameters of `net` are; None where it has none: then its batches stay where they are."""
     parameter = next(net.parameters(), None) if isinstance(net, nn.Module) else None
     return None if parameter is None else parameter.device
 
 
 def _moved(X, device):
+    """A batch of inputs, one tensor or several, on `device`."""
     return [x.to(device) for x in X] if isinstance(X, (list, tuple)) else X.to(device)
 
 
@@ -140,24 +141,29 @@ def _total(loss, value, n):
 
 def evaluate_loss(net, data_iter, loss) -> float:
     """The mean loss of `net`. Mended: a loss that averages is weighted by its batch; class labels keep their shape."""
+    device = _device(net)
     metric = Accumulator(2)
     with _evaluating(net):
         for X, y in data_iter:
-            out = net(_moved(X, _device(net)))
-            y = y.to(_device(net))
-            y = y.reshape(out.shape) if y.numel() == out.numel() else y
+            out = net(_moved(X, device))
+            y = y.to(device)
+            if y.numel() == out.numel():
+                y = y.reshape(out.shape)
             metric.add(_total(loss, loss(out, y), y.numel()), y.numel())
     return metric[0] / metric[1]
 
 
 def _check_outputs(loss, y_hat) -> None:
-    sums = y_hat.exp().sum(dim=1) if isinstance(loss, nn.CrossEntropyLoss) else y_hat
+    """Say so where CrossEntropyLoss gets logarithms of probabilities: then the exponentials of each row add to 1."""
+    if not isinstance(loss, nn.CrossEntropyLoss):
+        return
+    sums = y_hat.exp().sum(dim=1)
     if sums.dim() == 1 and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
         _say_once("the network ends in log_softmax and CrossEntropyLoss takes it again: leave it out of the network")
 
 
 def _steps(net, train_iter, loss, updater, metric):
-    """One epoch; after each batch `metric` has summed loss, correct predictions and examples.
+    """One epoch, one batch a turn; after each turn `metric` has summed loss, correct predictions and examples.
 
     updater: an optimiser, or a function of the batch size that expects summed gradients (`sgd`).
     """
@@ -176,10 +182,10 @@ def _steps(net, train_iter, loss, updater, metric):
         else:
             total.backward()
             updater(len(y))
-        if not metric[2]:
+        if metric[2] == 0:  # the first batch
             _check_outputs(loss, y_hat.detach())
         metric.add(total.detach(), accuracy(y_hat, y), y.numel())
-        yield metric
+        yield
 
 
 def train_epoch_ch3(net, train_iter, loss, updater) -> tuple[float, float]:
@@ -225,10 +231,10 @@ def predict_ch3(net, test_iter, n=6) -> None:
 def trainf(net, train_iter, test_iter, loss, num_epochs, optimizer, device=None, scheduler=None) -> None:
     """Train with the caller's loss and optimiser, plot, and print the final figures and examples per second.
 
-    device: default the first GPU, else the CPU. scheduler: OneCycleLR and CyclicLR step after each batch, others after
-    each epoch, ReduceLROnPlateau on the training loss. Mended: speed is by wall time, loading and evaluation included
-    (the course timed the batches' arithmetic alone); fewer than five batches do not divide by zero. The test accuracy
-    drawn after each epoch is not for choosing anything: take a validation part for that.
+    device: default what DEVICE names, else the first GPU, else the CPU. scheduler: OneCycleLR and CyclicLR step after
+    each batch, others after each epoch, ReduceLROnPlateau on the training loss. Mended: speed is by wall time, loading
+    and evaluation included (the course timed the batches' arithmetic alone); fewer than five batches do not divide by
+    zero. The test accuracy drawn after each epoch is not for choosing anything: take a validation part for that.
     """
     _say_once("test accuracy is shown after each epoch: choose epochs and settings on a validation part, not on it")
     epochs = _epochs(num_epochs)

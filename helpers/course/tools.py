@@ -82,7 +82,13 @@ def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend) -> None:
 
 
 def _values(x):
+    """A tensor as an array; anything else as it is."""
     return x.detach().cpu().numpy() if torch.is_tensor(x) else x
+
+
+def _lines(values) -> list:
+    """Values of one line, or of a list of lines, as a list of lines."""
+    return list(values) if np.ndim(_values(next(iter(values)))) else [values]
 
 
 def plot(
@@ -90,16 +96,15 @@ def plot(
     fmts=FORMATS, figsize=(3.5, 2.5), axes=None,
 ):  # fmt: skip
     """Lines of Y over X, each one line or a list of lines. Mended: a fifth line is not dropped; any tensor will do."""
-
-    def lines(values):
-        return list(values) if np.ndim(_values(next(iter(values)))) else [values]
-
-    X, Y = (lines(X), lines(Y)) if Y is not None else ([[]], lines(X))
+    xs, ys = ([[]], _lines(X)) if Y is None else (_lines(X), _lines(Y))
     set_figsize(figsize)
     axes = axes if axes is not None else plt.gca()
     axes.cla()
-    for x, y, fmt in zip(X if len(X) == len(Y) else X * len(Y), Y, itertools.cycle(fmts)):
-        axes.plot(*([_values(x)] if len(x) else []), _values(y), fmt)
+    for x, y, fmt in zip(itertools.cycle(xs), ys, itertools.cycle(fmts)):  # one x may serve every line
+        if len(x):
+            axes.plot(_values(x), _values(y), fmt)
+        else:
+            axes.plot(_values(y), fmt)
     set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend)
 
 
@@ -114,9 +119,11 @@ def show_images(imgs, num_rows, num_cols, titles=None, scale=1.5):
     return axes.ravel()
 
 
-def _one_per_line(value, lines):
-    """A number as a list of `lines` equal ones; a sequence as it is."""
-    return list(value) if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) else [value] * lines
+def _one_per_line(value, count):
+    """A number as a list of `count` equal ones; a sequence as a list."""
+    if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0):
+        return list(value)
+    return [value] * count
 
 
 class Animator:
@@ -139,7 +146,10 @@ class Animator:
         self.X, self.Y, self.fmts = None, None, fmts
         self._lines = []
         self._shell = get_ipython() if getattr(get_ipython(), "kernel", None) else None
-        self._handle, self._in_cell, self._shown, self._next = None, False, True, 0.0
+        self._handle = None  # of the display that this cell updates
+        self._in_cell = False  # whether a cell that adds points is running
+        self._is_shown = True  # whether the display has the newest points
+        self._next_show = 0.0  # by time.perf_counter
 
     def add(self, x, y):
         """One point for each line: `y` a number or one per line, `x` a number or one per line."""
@@ -177,8 +187,8 @@ class Animator:
             self.fig._ipython_display_ = self._show  # what IPython shows of it at the cell's end is our one PNG
             self._shell.events.register("post_execute", self._end_of_cell)
             self._in_cell, self._handle = True, None
-        self._shown = False
-        if time.perf_counter() >= self._next:
+        self._is_shown = False
+        if time.perf_counter() >= self._next_show:
             self._show()
 
     def _end_of_cell(self):
@@ -189,7 +199,7 @@ class Animator:
         plt.close(self.fig)
 
     def _show(self):
-        if self._shown:
+        if self._is_shown:
             return
         start = time.perf_counter()
         ends = ", ".join(f"{y[-1]:.4g}" for y in self.Y if y)
@@ -200,5 +210,5 @@ class Animator:
             self._handle = display(shown, display_id=True, **options)
         else:
             self._handle.update(shown, **options)
-        self._shown = True
-        self._next = time.perf_counter() + 20 * (time.perf_counter() - start)
+        self._is_shown = True
+        self._next_show = time.perf_counter() + 20 * (time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [ONLY=report_a*] [SAMPLES=5] [SECONDS=3] [CHECK=0] [DATA=standin]`: measure, print, write."""
+"""`python -m tests.bench [ONLY=report_a*] [SAMPLES=5] [SECONDS=2.5] [CHECK=0] [DATA=standin]`: measure and write."""
 
 import os
 import sys
@@ -11,6 +11,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def main() -> int:
     """Run the benchmark in a home of its own, so that no record of the checkout is read or written."""
     sys.path.insert(0, str(CHECKOUT))
+    given = {}
+    for argument in sys.argv[1:]:
+        name, _, value = argument.partition("=")
+        given[name] = value
     home = Path(os.environ.get("COURSEWORK_HOME") or CHECKOUT).resolve()
     reports = home / "reports"
     for folder in (home / "data", reports):
@@ -27,7 +31,6 @@ def main() -> int:
         from . import runner
 
         try:
-            given = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
             runner.run(reports / "bench.json", os.environ | given, list(given))
         except CourseworkError as error:
             print(error, file=sys.stderr)

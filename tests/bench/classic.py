@@ -125,13 +125,9 @@ class Classic:
     def __init__(self, case: Case, dataset: data.Dataset, folder: Path):
         self.case, self.dataset = case, dataset
         if case.numpy:
-            self.parts = [
-                classic_numpy.prepare(np.asarray(images), np.asarray(labels), len(dataset.classes))
-                for images, labels in (
-                    (dataset.train_images, dataset.train_labels),
-                    (dataset.test_images, dataset.test_labels),
-                )
-            ]
+            train = np.asarray(dataset.train_images), np.asarray(dataset.train_labels)
+            test = np.asarray(dataset.test_images), np.asarray(dataset.test_labels)
+            self.parts = [classic_numpy.prepare(*part, len(dataset.classes)) for part in (train, test)]
             return
         config = case.config
         self.where = device.choose()
@@ -167,10 +163,8 @@ class Process:
 
     def __init__(self, name: str, dataset: str, folder: Path):
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS))
-        settings = {
-            "COURSEWORK_HOME": str(base.ROOT),
-            "PYTHONPATH": str(Path(__file__).parent.parent),
-        }  # the folder of bench
+        tests = Path(__file__).parent.parent  # where bench is imported from
+        settings = {"COURSEWORK_HOME": str(base.ROOT), "PYTHONPATH": str(tests)}
         command = [sys.executable, "-m", "bench.classic", name, dataset, str(folder)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=base.CHECKOUT,
@@ -184,9 +178,8 @@ class Process:
             self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise base.CourseworkError(
-                f"the classic loop ended with code {self._process.wait()}; see its message above"
-            )
+            code = self._process.wait()
+            raise base.CourseworkError(f"the classic loop ended with code {code}; see its message above")
         return json.loads(answer)
 
     def __enter__(self):

@@ -48,14 +48,8 @@ class Options:
 
 def options(values) -> Options:
     """Options from text. Raises CourseworkError for a value that is none."""
-    read = {
-        "only": str,
-        "samples": int,
-        "seconds": float,
-        "check": lambda text: bool(int(text)),
-        "data": str,
-        "jobs": int,
-    }
+    read = {"only": str, "samples": int, "seconds": float, "data": str, "jobs": int}
+    read["check"] = lambda text: bool(int(text))
     given = {}
     for name, kind in read.items():
         if text := values.get(name.upper()):
@@ -88,9 +82,8 @@ def run(path: Path, values, given=()) -> dict:
             raise CourseworkError(f"unknown setting {name}; valid: {', '.join(valid)}")
     settings, started = options(values), time.time()
     names = chosen(settings.only)
-    obtained = {
-        kind: sources.obtain(kind, settings.data) for kind in {CASES[name].data for name in names} | {"fashion_mnist"}
-    }
+    kinds = {CASES[name].data for name in names} | {"fashion_mnist"}
+    obtained = {kind: sources.obtain(kind, settings.data) for kind in kinds}
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"The machine is busy (load {load:.1f}): these numbers say less than on a quiet one.")
@@ -208,9 +201,9 @@ def finished() -> tuple[Path | None, dict]:
 
 def targets(results: dict) -> list[tuple[str, float, float, bool]]:
     """What was aimed at: (what, target, reached, whether it was met), for the cases that are in `results`."""
-    lines = [
-        (f"{r['title']}, {name}: times the classic loop", r["target"], r["ratio"], True) for name, r in results.items()
-    ]
+    lines = []  # (what, target, reached, whether more is better)
+    for name, r in results.items():
+        lines.append((f"{r['title']}, {name}: times the classic loop", r["target"], r["ratio"], True))
     if a := results.get("report_a_64"):
         lines += [
             ("A at 64, one core: examples per second (the report's GPU by its own total)", 8338, a["one_core"], True),
@@ -220,15 +213,8 @@ def targets(results: dict) -> list[tuple[str, float, float, bool]]:
             ("between two trials: share of a 10 s trial, below", 0.01, a["dispatch_ms"] / 10000, False),
         ]
     for name, aim in {"report_a_64": 0.5, "report_b_128": 0.7, "report_c_128": 0.7}.items():
-        if name in results:
-            lines.append(
-                (
-                    f"{results[name]['title']}, {name}: share of the measured peak",
-                    aim,
-                    results[name]["share_of_peak"],
-                    True,
-                )
-            )
+        if r := results.get(name):
+            lines.append((f"{r['title']}, {name}: share of the measured peak", aim, r["share_of_peak"], True))
     return [(what, aim, got, got >= aim if more else got <= aim) for what, aim, got, more in lines]
 
 
@@ -239,10 +225,9 @@ def table(results: dict) -> str:
         values = {"classic_4": math.nan} | result  # E's NumPy loop has no loader
         lines.append([name, *(form.format(**values).replace("nan", "–") for form in COLUMNS.values())])
     widths = [max(map(len, column)) for column in zip(*lines)]
-    text = [
-        " ".join(f"{cell:>{width}}" if i else f"{cell:{width}}" for i, (cell, width) in enumerate(zip(line, widths)))
-        for line in lines
-    ]
+    text = []
+    for name, *cells in lines:
+        text.append(" ".join([name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells, widths[1:]))]))
     return "\n".join(["", *text, ""])
 
 
@@ -265,6 +250,5 @@ def _earlier(path: Path, machine: dict) -> dict:
 
 
 def _write(path: Path, results: dict) -> None:
-    base.write_atomically(
-        path, base.to_json({name: results[name] for name in CASES if name in results}, indent=1) + "\n"
-    )
+    in_order = {name: results[name] for name in CASES if name in results}
+    base.write_atomically(path, base.to_json(in_order, indent=1) + "\n")

@@ -24,10 +24,8 @@ def test_linear_regression_from_scratch_finds_the_weights():
             mu.squared_loss(mu.linreg(X, w_hat, b_hat), y).sum().backward()
             mu.sgd([w_hat, b_hat], 0.03, 10)
     assert torch.allclose(torch.cat([w_hat.detach().ravel(), b_hat.detach()]), exact.ravel(), atol=0.01)
-    loss = mu.evaluate_loss(
-        lambda X: mu.linreg(X, w_hat, b_hat), mu.load_array((features, labels), 64), mu.squared_loss
-    )
-    assert loss < 1e-3
+    batches = mu.load_array((features, labels), 64)
+    assert mu.evaluate_loss(lambda X: mu.linreg(X, w_hat, b_hat), batches, mu.squared_loss) < 1e-3
 
 
 def test_corr2d_is_a_convolution_without_padding():

@@ -62,7 +62,7 @@ def test_the_books_letters_come_in_batches(book):
     assert len(list(random_batches)) in (5, 6)
 
 
-def test_the_book_is_found_in_the_data_folders_or_asked_for_in_one_line(book, tmp_path, monkeypatch):
+def test_the_book_is_found_in_the_data_folders_or_asked_for_in_one_line(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
     monkeypatch.setenv("COURSEWORK_DATA", str(tmp_path / "elsewhere"))

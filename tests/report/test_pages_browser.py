@@ -13,7 +13,6 @@ import sample_page
 from axe_playwright_python.sync_playwright import Axe
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_markdown_cell
-from playwright.sync_api import sync_playwright
 
 from helpers.report import index, sheet
 from helpers.report.export.order import load_rubric
@@ -25,17 +24,6 @@ OPEN_ALL = (
     "document.querySelectorAll('details').forEach(fold => { fold.open = true });"
     "document.querySelectorAll('#all-code').forEach(box => { box.checked = true })"
 )
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        if not Path(path).exists() and os.environ.get("CI") != "true":
-            pytest.skip("needs Chromium; set CHROMIUM to its path")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
