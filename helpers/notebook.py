@@ -122,17 +122,26 @@ class Notebook(Page):
             line.row: self.title(line.row) + (f" ({self.length(line)})" if line.share < most else "") for line in lines
         }
 
+    def shortened(self, trials, *rows: str) -> list[str]:
+        """Which of `rows` (by default all) are not trained in full."""
+        whole = trials.groupby("row", sort=False)["share"].min() == 1
+        return [row for row in rows or whole.index if not whole.get(row, False)]
+
     def answer(self, trials, text: str, *rows: str, otherwise: str | None = None) -> None:
         """Say `text` where the trainings of `rows` (by default all) are all in full, else which are not yet.
 
         otherwise: what is said in place of the latter; nothing where it is empty.
         """
-        whole = trials.groupby("row", sort=False)["share"].min() == 1
-        lacking = [self.title(row) for row in rows or whole.index if not whole.get(row, False)]
+        lacking = [self.title(row) for row in self.shortened(trials, *rows)]
         if lacking:
             text = f"Not answered yet; still shortened: {'; '.join(lacking)}." if otherwise is None else otherwise
         if text:
             self.say(text)
+
+    def open_questions(self, trials, questions: dict) -> str:
+        """The sentence that lists which of `questions` ({in words: rows}) wait for trainings in full; else ""."""
+        waiting = [words for words, rows in questions.items() if self.shortened(trials, *rows)]
+        return f"Open, because those trainings are not in full yet: {'; '.join(waiting)}." if waiting else ""
 
     def n_of(self, trials, *rows: str) -> str:
         """What stands in brackets behind means of `rows`: how many trainings, and what ± is where it stands."""

@@ -98,6 +98,13 @@ def test_only_trainings_in_full_answer(a_page, monkeypatch, rows, options, text)
     assert texts == ([] if text is None else [text])
 
 
+def test_a_question_is_open_until_all_its_rows_are_trained_in_full(a_page):
+    questions = {"what a1 does": ["a1"], "what both do": ["a1", "b_c"], "what a lost row does": ["gone"]}
+    text = a_page.open_questions(trials(), questions)
+    assert text == "Open, because those trainings are not in full yet: what both do; what a lost row does."
+    assert a_page.open_questions(trials(), {"what a1 does": ["a1"]}) == ""
+
+
 def test_n_says_how_many_trainings_and_what_the_deviation_is(a_page):
     frame = trials(row=["a", "a", "b", "c"])
     assert a_page.n_of(frame, "b") == "n = 1" and a_page.n_of(frame, "b", "c") == "n = 1 each"

@@ -7,7 +7,7 @@ HOMES = {
     "evidence": "answers check_answered load_results record_of sample",
     "readings": "judge_all judge_claim",
     "ledger": "beside",
-    "conclusion": "conclude set_beside tell_all",
+    "conclusion": "conclude outcome set_beside tell_all",
     "display": "quote show",
     "trail": "why",
 }

@@ -19,11 +19,11 @@ def conclude(page, report: str, *sentences: str) -> None:
     """Say what a page's own results answer to `report`, then how sure that is, with every count; draw it.
 
     This is what a page opens with, so nothing shortened stands in it: of `sentences` one is left out where one of its
-    results does not come from trainings in full. The picture is a forest plot of the printed test accuracies; without
-    any there is none. Publishes the counts as verdicts.<verdict>.
+    results does not come from trainings in full, and so is an empty one. The picture is a forest plot of the printed
+    test accuracies; without any there is none. Publishes the counts as verdicts.<verdict>.
     """
     frame = ledger.page_ledger(report, page.published)
-    named = {text: markup.named_results(text, page.published) for text in sentences}
+    named = {text: markup.named_results(text, page.published) for text in sentences if text}
     whole = [text for text, keys in named.items() if all(page.published[key]["share"] == 1 for key in keys)]
     if len(whole) > 1:  # one claim a point
         page.say("\n".join(["**Found.**", "", *(f"- {text}" for text in whole)]))
@@ -45,6 +45,17 @@ def conclude(page, report: str, *sentences: str) -> None:
         page.show(
             figures.forest(lines.head(MOST)), f"Test accuracies that report {report} prints, and ours (means); {bars}"
         )
+
+
+def outcome(page, report: str, *ids: str) -> str:
+    """Whether what these claims of `report` say "holds" by the page's own results, "fails", or "is open".
+
+    Several hold where each is reproduced or exceeded, and fail where one is not reproduced.
+    """
+    verdicts = ledger.page_ledger(report, page.published).set_index("claim")["verdict"].loc[list(ids)]
+    if (verdicts == "not reproduced").any():
+        return "fails"
+    return "holds" if verdicts.isin(("reproduced", "exceeded")).all() else "is open"
 
 
 def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:

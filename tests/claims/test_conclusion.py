@@ -44,6 +44,22 @@ def test_several_findings_are_a_list(study_c, shown):
         assert ("± is the standard deviation" in sure) is spread
 
 
+def test_an_empty_sentence_says_nothing(study_c, shown):
+    findings = shown(conclusion.conclude, study_c, "C", "", "And a sentence.")[0]
+    assert findings["text/markdown"] == "**Found.** And a sentence."
+
+
+@pytest.mark.parametrize(
+    "ids, words",
+    [("X1", "holds"), ("X1 X2", "holds"), ("X1 X3", "fails"), ("X3 X4", "fails"), ("X1 X4", "is open")],
+)
+def test_claims_hold_fail_or_are_open_together(monkeypatch, ids, words):
+    verdicts = ["reproduced", "exceeded", "not reproduced", "inconclusive"]
+    frame = pd.DataFrame({"claim": ["X1", "X2", "X3", "X4"], "verdict": verdicts})
+    monkeypatch.setattr(ledger, "page_ledger", lambda report, results: frame)
+    assert conclusion.outcome(page.Page("study_x", {"budget": "smoke"}, {}), "X", *ids.split()) == words
+
+
 def test_too_few_trainings_have_no_spread(study_c, shown):
     for key in list(study_c.published):
         study_c.publish(key, [0.870], seeds=[0], records=["a"])
