@@ -143,16 +143,27 @@ class Notebook(Page):
         waiting = [words for words, rows in questions.items() if self.shortened(trials, *rows)]
         return f"Open, because those trainings are not in full yet: {'; '.join(waiting)}." if waiting else ""
 
+    def count_of(self, trials, *rows: str) -> str:
+        """How many trainings stand behind each of `rows` (by default all); of more than four rows from and to."""
+        counts = [int((trials["row"] == row).sum()) for row in rows or trials["row"].unique()]
+        if len(counts) == 1:
+            return f"n = {counts[0]}"
+        if len(set(counts)) == 1:
+            return f"n = {counts[0]} each"
+        if len(counts) > 4:
+            return f"n = {min(counts)} to {max(counts)}"
+        return f"n = {', '.join(map(str, counts[:-1]))} and {counts[-1]}"  # in the order of the rows
+
     def n_of(self, trials, *rows: str) -> str:
         """What stands in brackets behind means of `rows`: how many trainings, and what ± is where it stands."""
-        counts = [int((trials["row"] == row).sum()) for row in rows]
-        if len(counts) == 1:
-            words = f"n = {counts[0]}"
-        elif len(set(counts)) == 1:
-            words = f"n = {counts[0]} each"
-        else:  # in the order of the rows
-            words = f"n = {', '.join(map(str, counts[:-1]))} and {counts[-1]}"
-        return f"{words}, ± their standard deviation" if max(counts) > 1 else words
+        several = trials.loc[trials["row"].isin(rows), "row"].duplicated().any()
+        return self.count_of(trials, *rows) + (", ± their standard deviation" if several else "")
+
+    def may_be_luck(self, trials, first: str, second: str, column: str = "test_accuracy") -> bool:
+        """Whether two rows' means differ by at most two standard errors of the difference, or by single trainings."""
+        one, two = (trials.loc[trials["row"] == row, column] for row in (first, second))
+        error = (one.var() / len(one) + two.var() / len(two)) ** 0.5  # nan for a single training
+        return not abs(one.mean() - two.mean()) > 2 * error
 
     def tell_cost(self, *frames) -> None:
         """Say how many trainings the page stands on and what they cost; each counts once."""

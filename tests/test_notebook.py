@@ -111,6 +111,18 @@ def test_n_says_how_many_trainings_and_what_the_deviation_is(a_page):
     assert a_page.n_of(frame, "a") == "n = 2, ± their standard deviation"
     assert a_page.n_of(frame, "a", "b") == "n = 2 and 1, ± their standard deviation"
     assert a_page.n_of(frame, "b", "a", "c") == "n = 1, 2 and 1, ± their standard deviation"
+    assert a_page.count_of(frame) == a_page.count_of(frame, "a", "b", "c") == "n = 2, 1 and 1"
+    assert a_page.count_of(frame, "a", "b", "c", "b", "c") == "n = 1 to 2"
+    assert a_page.count_of(trials()) == "n = 2 each"
+
+
+def test_a_difference_may_be_luck_up_to_two_standard_errors(a_page):
+    near, far, alone = [0.80, 0.90, 0.86, 0.84], [0.80, 0.81, 0.90, 0.91], {"row": ["a", "b", "c", "d"]}
+    assert a_page.may_be_luck(trials(test_accuracy=near), "a1", "b_c")
+    assert not a_page.may_be_luck(trials(test_accuracy=far), "a1", "b_c")
+    assert a_page.may_be_luck(trials(test_accuracy=near, gap=far), "a1", "b_c")
+    assert not a_page.may_be_luck(trials(test_accuracy=near, gap=far), "a1", "b_c", "gap")
+    assert a_page.may_be_luck(trials(test_accuracy=far, **alone), "a", "d")  # single trainings tell no spread
 
 
 def test_the_cost_counts_every_trial_once(a_page):

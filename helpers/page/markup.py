@@ -24,6 +24,11 @@ class Link(str):
         return link
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 epoch, 3 epochs."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def is_missing(value) -> bool:
     """Whether a cell holds nothing: None, nan, pandas' NA and NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -151,10 +156,11 @@ def digits(value: float, count: int = 3, whole: bool = False) -> str:
         return f"{value:,.0f}"
     words = f"{value:.{count}g}"
     if not math.isclose(float(words), value, rel_tol=1e-9):  # but for the rounding of sums such as 0.1 + 0.2
-        words = f"{value:#.{count}g}".rstrip(".")
+        words = f"{value:#.{count}g}"
     mantissa, e, power = words.partition("e")
+    mantissa = mantissa.rstrip(".")
     if not e:
-        return words
+        return mantissa
     return f"{value:,.0f}" if int(power) > 0 else f"{mantissa} × 10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 

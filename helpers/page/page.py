@@ -134,7 +134,7 @@ class Page:
         if "epochs" not in config:
             return f"{100 * trial.share:.2g} % of the training"
         count, images = len(trial.history), config.get("train_limit")
-        return f"{count} epoch{'s' * (count != 1)}" + (f" of {images:,} images" if images else "")
+        return markup.counted(count, "epoch") + (f" of {images:,} images" if images else "")
 
     def fill(self, text: str) -> str:
         """`text` with {key} (mean ± std if n > 1), {key.std}, {key.n}, {key.sum}, {key:.3f}, {key%} filled in.

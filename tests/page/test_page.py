@@ -325,6 +325,12 @@ def test_a_table_may_say_what_its_fractions_are():
     assert ">0.11</td>" in markup.table(frame, "T")
 
 
+def test_rounded_numbers_end_in_a_digit_and_nouns_agree_with_theirs():
+    rounded = [markup.digits(value, 1) for value in (4.4e-5, 1.1e-16, 1.04, 6.02)]
+    assert rounded == ["4 × 10⁻⁵", "1 × 10⁻¹⁶", "1", "6"]
+    assert [markup.counted(n, "epoch") for n in (0, 1, 1200)] == ["0 epochs", "1 epoch", "1,200 epochs"]
+
+
 def test_a_printed_number_is_read_as_it_reads():
     assert [markup.read_number(text) for text in ("0.86", "86 %", "86.5%", "86-87", "nan")] == [
         0.86,
