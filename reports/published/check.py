@@ -47,7 +47,7 @@ class Unreadable(Exception):
 def plain(text):
     """`text` on one line, without what a terminal would obey, and not endless."""
     shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:500])
-    return "".join(shown) + " ..." * (len(text) > 500)
+    return "".join(shown) + (" ..." if len(text) > 500 else "")
 
 
 def digest(text):
@@ -81,12 +81,12 @@ def prints(printed, value):
 
 def embedded(text, name):
     """The JSON that the page carries under this id. Raises Unreadable if it is absent, damaged or huge."""
-    found, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
+    content, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
     if not closed:
         why = f"carries no {name}: not a page of this project, or only a part of one"
         raise Unreadable(why if text else "is empty")
     try:
-        read = dict(json.loads(found[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
+        read = dict(json.loads(content[:JSON], parse_int=lambda digits: int(digits[:99])).items())  # int takes its time
         return {**read, "pages": dict(read["pages"] or {})} if "pages" in read else read  # what an index lists
     except DAMAGED:
         raise Unreadable(f"its {name} is damaged: the page was changed since export") from None
@@ -117,7 +117,8 @@ def recompute(bundle):
     except DAMAGED:
         return "REFUTED: the packed predictions are damaged, or of another run", None, False
     idx = hashlib.sha256(b"\0\0\x08\1" + count.to_bytes(4, "big") + labels).hexdigest()
-    against = f"{len(runs)} x {count:,} {'official Fashion-MNIST ' * (idx == OFFICIAL_LABELS)}test labels"
+    labels_are = "official Fashion-MNIST test labels" if idx == OFFICIAL_LABELS else "test labels"
+    against = f"{len(runs)} x {count:,} {labels_are}"
     line = f"{key} {mean:.4f} follows from its packed predictions ({against})"
     wrong = f"REFUTED: {key} is given as {result['value']}, its packed predictions give {mean:.4f} ({against})"
     return line if agrees else wrong, mean, agrees
@@ -150,23 +151,27 @@ def differences(text, manifest):
     yield from (f"{label[:99]} was removed" for label in gone.values())
     for label, (kind, exported, lines) in before.items():
         if label in now and kind != "manifest" and digest(now[label]) != exported:
-            lines_now, known = read_lines(now[label]), {*re.findall("......", lines)}
-            new = [f"{label[:99]}, line {n}: {now_reads(line)}" for n, code, line in lines_now if code not in known]
+            lines_now, codes = read_lines(now[label]), {*re.findall("......", lines)}
+            new = [f"{label[:99]}, line {n}: {now_reads(line)}" for n, code, line in lines_now if code not in codes]
             same = "".join(code for _, code, _ in lines_now) == lines
             yield from new or [f"{UNSEEN} {label[:99]}" if same else f"{label[:99]}: a line was removed, or moved"]
 
 
 def traces(bundle, seal):
     """(what, digest) of a page's export, predictions and own records: two people's own work has none in common."""
-    found = {("page", seal)}
+    digests = {("page", seal)}
     with contextlib.suppress(*DAMAGED):
-        found |= {("predictions", digest(run)) for run in (bundle.get("predictions") or {"predicted": []})["predicted"]}
-        found |= {("records", str(checksum)) for checksum in bundle.get("own", [])}
-    return found
+        predictions = (bundle.get("predictions") or {"predicted": []})["predicted"]
+        digests |= {("predictions", digest(run)) for run in predictions}
+        digests |= {("records", str(checksum)) for checksum in bundle.get("own", [])}
+    return digests
 
 
 def examine(data):
-    """What a page's bytes say: changed, refuted, line, accuracy, run, seal, traces. Raises Unreadable if not ours."""
+    """What a page's bytes say: changed, refuted, line, accuracy, run, seal, traces. Raises Unreadable if not ours.
+
+    `same` is empty: `check.compare_hand_ins` notes there who else has the traces.
+    """
     if len(data) > PAGE:
         raise Unreadable(f"is larger than {PAGE:,} bytes: no page is")
     text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")  # line endings of a mail program change nothing
@@ -174,7 +179,9 @@ def examine(data):
     provenance = json.dumps(run.get("provenance"))
     commit = re.search(r'"commit": "(\w+)"', provenance)
     facts = {name: str(run.get(name) or "")[:99] for name in ("status", "budget", "notebook", "author")}
-    facts["commit"] = commit[1][:12] + "-dirty" * ('"dirty": true' in provenance) if commit else ""
+    facts["commit"] = commit[1][:12] if commit else ""
+    if commit and '"dirty": true' in provenance:
+        facts["commit"] += "-dirty"
     facts["standin"] = '"standin": true' in json.dumps(run.get("data"))
     facts["pages"] = {name: str(seal) for name, seal in run.get("pages", {}).items()}
     seal, changed = str(manifest.get("file")), []
@@ -185,7 +192,7 @@ def examine(data):
                 changed = list(differences(text.replace(seal, BLANK), manifest)) or changed
     line, accuracy, agrees = recompute(bundle)
     try:
-        refuted = [line] * (not agrees) + list(table_against_results(text, bundle))
+        refuted = [*([] if agrees else [line]), *table_against_results(text, bundle)]
     except DAMAGED:
         refuted = ["REFUTED: the results are damaged; not all can be recomputed"]
     page = {"changed": changed, "refuted": refuted, "line": line, "accuracy": accuracy, "run": facts, "seal": seal}
@@ -203,7 +210,7 @@ def pages_in(path, data):
     if path.lower().endswith(".zip") and not zipfile.is_zipfile(io.BytesIO(data)):
         raise ValueError("not a zip archive, or only a part of one")
     if not data.startswith(b"PK"):
-        yield path, data, "an archive is glued to it" * zipfile.is_zipfile(io.BytesIO(data))
+        yield path, data, "an archive is glued to it" if zipfile.is_zipfile(io.BytesIO(data)) else ""
         return
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         left = UNPACKED
@@ -233,13 +240,13 @@ def unpacked(archive, item):
 
 def examine_file(path):
     """{name: examined page, or {"problem": words}, or {"foreign": words}} of one file; the file's hash."""
-    pages, seal = {}, ""
+    pages, file_hash = {}, ""
     try:
         if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
             raise ValueError("not a regular file")  # a pipe would never end
         with open(path, "rb") as file:
             data = file.read(FILE + 1)
-        seal = hashlib.sha256(data).hexdigest()
+        file_hash = hashlib.sha256(data).hexdigest()
         for name, content, why in pages_in(path, data):
             try:
                 why = "is in it twice" if name in pages else why
@@ -251,7 +258,7 @@ def examine_file(path):
             pages[path] = {"problem": "holds no page of this project"}
     except Exception as error:  # a damaged archive can fail anywhere: zlib, struct, zipfile ...
         pages[path] = {"problem": f"cannot be read: {getattr(error, 'strerror', None) or error or 'too large'}"}
-    return pages, seal
+    return pages, file_hash
 
 
 def compare_with_index(pages):
@@ -269,10 +276,10 @@ def compare_with_index(pages):
             page["refuted"].append("REFUTED: this is not the page that the index lists, but another export")
 
 
-def compare_hand_ins(found):
+def compare_hand_ins(hand_ins):
     """Note on each page which other files hold the same export of it, the same predictions or records."""
     holders = {}
-    for path, (pages, _) in found.items():
+    for path, (pages, _) in hand_ins.items():
         for page in pages.values():
             for trace in page.get("traces", ()):
                 holders.setdefault((page["run"]["notebook"], *trace), {})[path] = page
@@ -293,31 +300,44 @@ def unseen(page):
 
 def verdict(name, page):
     """The lines that are printed for one page."""
-    if "run" not in page:
-        return [f"{name}: {page['problem']}" if "problem" in page else f"{name}: left out, {page['foreign']}"]
-    run, changed = page["run"], [f"changed: {words}" for words in page["changed"]]
-    head = "CHANGED since export" if changed else "REFUTED" if page["refuted"] else "untouched since export"
-    head += ", in HTML comments alone" * unseen(page)
-    about = f"{run['status']}, {run['budget'] or 'no'} budget{', stand-in data' * run['standin']}"
-    words = changed[:20] + ["... and more"] * (len(changed) > 20) + page["refuted"]
-    words += [page["line"]] * bool(page["line"] and not page["refuted"]) + [
-        f"FLAG: same {what} as {o}" for o, what in sorted(page["same"])
-    ]
-    return [f"{name}: {head} ({about})", *(f"  {line}" for line in words)]
+    if "problem" in page:
+        return [f"{name}: {page['problem']}"]
+    if "foreign" in page:
+        return [f"{name}: left out, {page['foreign']}"]
+    run = page["run"]
+    head = "REFUTED" if page["refuted"] else "untouched since export"
+    if page["changed"]:
+        head = "CHANGED since export, in HTML comments alone" if unseen(page) else "CHANGED since export"
+    about = f"{run['status']}, {run['budget'] or 'no'} budget{', stand-in data' if run['standin'] else ''}"
+    lines = [f"changed: {words}" for words in page["changed"][:20]]
+    if len(page["changed"]) > 20:
+        lines.append("... and more")
+    if page["refuted"]:
+        lines += page["refuted"]
+    elif page["line"]:
+        lines.append(page["line"])
+    lines += [f"FLAG: same {what} as {other}" for other, what in sorted(page["same"])]
+    return [f"{name}: {head} ({about})", *(f"  {line}" for line in lines)]
 
 
-def row(path, pages, seal):
+def row(path, pages, file_hash):
     """One hand-in as a dict of columns, from all its pages but the index."""
     examined = [page for page in pages.values() if "run" in page]
     runs = [page["run"] for page in examined if page["run"]["status"] != "index"]
-    there, listed = {run["notebook"] for run in runs}, {file[:-5] for page in examined for file in page["run"]["pages"]}
-    lacking = [f"task{n}" for n in range(1, TASKS + 1) if path not in pages and f"task{n}_" not in "+".join(there)]
-    lacking += sorted(name for name in listed - there if name[:5] not in lacking)
+    built, listed = {run["notebook"] for run in runs}, {file[:-5] for page in examined for file in page["run"]["pages"]}
+    lacking = []
+    if path not in pages:  # an archive that could be read, not one page
+        tasks = [f"task{n}" for n in range(1, TASKS + 1)]
+        lacking = [task for task in tasks if not any(f"{task}_" in name for name in built)]
+    lacking += sorted(name for name in listed - built if name[:5] not in lacking)
     complete = {run["status"].replace(", no results", "") for run in runs} == {"complete"} and not lacking
-    last = ["", *(f"{page['accuracy']:.4f}" for page in examined if page["accuracy"] is not None)][-1]  # of task 5
+    accuracies = [page["accuracy"] for page in examined if page["accuracy"] is not None]
+    last = f"{accuracies[-1]:.4f}" if accuracies else ""  # of task 5
     standin = "yes" if any(run["standin"] for run in runs) else "no"
-    same = {}
+    same, changed = {}, []
     for page in examined:
+        if page["changed"]:
+            changed.append(page["run"]["notebook"] + (" (comments)" if unseen(page) else ""))
         for hand_in in page["same"]:
             same.setdefault(hand_in, []).append(page["run"]["notebook"] or "index")
     notes = [verdict(name, page)[0] for name, page in pages.items() if "run" not in page]
@@ -325,9 +345,9 @@ def row(path, pages, seal):
     cells = {
         "file": path, "author": several["author"],
         "complete": "yes" if complete and not any("problem" in page for page in pages.values()) else "no",
-        "missing": "+".join(lacking), "budget": several["budget"], "commit": several["commit"], "sha256": seal,
+        "missing": "+".join(lacking), "budget": several["budget"], "commit": several["commit"], "sha256": file_hash,
         "stand_in": standin, "untouched": "no" if spoilt(pages) else "yes", "recomputed_accuracy": last,
-        "changed": "+".join(p["run"]["notebook"] + " (comments)" * unseen(p) for p in examined if p["changed"]),
+        "changed": "+".join(changed),
         "same_as": "; ".join(f"{other} ({what} of {'+'.join(names)})" for (other, what), names in sorted(same.items())),
         "problem": "; ".join(notes + [words for page in examined for words in page["refuted"]]),
     }  # fmt: skip
@@ -336,7 +356,7 @@ def row(path, pages, seal):
 
 def cell(text):
     """A text for a spreadsheet: on one line, and no formula where it begins as one does."""
-    return "'" * text.startswith(tuple("=+-@")) + plain(text)
+    return f"'{plain(text)}" if text.startswith(("=", "+", "-", "@")) else plain(text)
 
 
 def main(argv=None):
@@ -346,20 +366,20 @@ def main(argv=None):
     parser.add_argument("--csv", action="store_true", help="one line of comma-separated values for each file")
     options = parser.parse_args(argv)
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know a name's letters
-    found = {path: examine_file(path) for path in options.files}
-    compare_with_index({name: page for pages, _ in found.values() for name, page in pages.items()})
-    compare_hand_ins(found)
+    hand_ins = {path: examine_file(path) for path in options.files}
+    compare_with_index({name: page for pages, _ in hand_ins.values() for name, page in pages.items()})
+    compare_hand_ins(hand_ins)
     try:
         if options.csv:
-            rows = [row(path, *examined) for path, examined in found.items()]
+            rows = [row(path, *examined) for path, examined in hand_ins.items()]
             csv.writer(sys.stdout, lineterminator="\n").writerows([rows[0], *(each.values() for each in rows)])
         else:
-            for name, page in (item for pages, _ in found.values() for item in pages.items()):
+            for name, page in (item for pages, _ in hand_ins.values() for item in pages.items()):
                 print("\n".join(map(plain, verdict(name, page))))
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has read enough; what is still held goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return int(any(spoilt(pages) for pages, _ in found.values()))
+    return int(any(spoilt(pages) for pages, _ in hand_ins.values()))
 
 
 if __name__ == "__main__":
