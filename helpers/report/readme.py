@@ -66,12 +66,12 @@ def _best(results: dict) -> list[str]:
         result = results[next(iter(claim.evidence.values()))]
         link = f"[report {claim.report}]({result['page']}): {claim.statement}"
         ours = results.get(f"summary.ours.{claim.id}", result)  # under the reading that decides
-        lines.append(f"| {link} | {claim.value} | {_in_words(claim.id, ours)} | {ours['n']} |")
+        lines.append(f"| {link} | {claim.value} | {_in_words(ours)} | {ours['n']} |")
     for own in headline["ours"]:
         result = results.get(own["key"], {"share": 0})
         if result["share"] < 1:
             continue
-        value = _in_words(own["key"], result)
+        value = _in_words(result)
         lines.append(f"| **[{own['about']}]({result['page']})** | | **{value}** | {result['n']} |")
     return lines
 
@@ -92,9 +92,10 @@ def _own(results: dict) -> list[str]:
     ]
 
 
-def _in_words(name: str, result: dict) -> str:
+def _in_words(result: dict) -> str:
+    """An accuracy with its deviation, and how much was trained where that is not all."""
     shortened = "" if result["share"] == 1 else f" ({100 * result['share']:.2g} % of the training)"
-    return quantity(name, result["value"], result["std"]) + shortened
+    return quantity("accuracy", result["value"], result["std"]) + shortened
 
 
 def _verdicts(results: dict) -> list[str]:
