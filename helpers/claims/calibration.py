@@ -105,8 +105,6 @@ def _left_out(basis: pool.Basis, metric: str, n: int) -> tuple[list[bool], list[
     for row, prior in _kept(basis, metric, n + 1):
         values = row.values
         for i, left_out in enumerate(values):
-            if left_out < 0:
-                continue  # no report prints such a number
             ours = [values[(i + k) % len(values)] for k in range(1, n + 1)]
             sample = Sample(key=f"k.{metric}", values=ours, prior=prior, images=row.images, floor=row.floor)
             if sample.interval(ours) is None:
@@ -117,7 +115,7 @@ def _left_out(basis: pool.Basis, metric: str, n: int) -> tuple[list[bool], list[
                 shift = SHIFT * 10 * abs(left_out) if spread.is_relative(metric) else SHIFT
             refuted.append(decide(_claim(left_out), sample).verdict == "not reproduced")
             for value in (left_out - shift, left_out + shift):
-                if value >= 0:
+                if value >= 0 or spread.is_difference(metric):
                     moved.append(decide(_claim(value), sample).verdict == "not reproduced")
     return refuted, moved
 

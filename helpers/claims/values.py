@@ -7,19 +7,19 @@ import operator
 import re
 from decimal import Decimal
 
-PRINTED = re.compile(r"nan|\d+(\.\d+)?(-\d+(\.\d+)?)?( %)?")
+PRINTED = re.compile(r"nan|-?\d+(\.\d+)?(-\d+(\.\d+)?)?( %)?")
 CHECK = re.compile(r"(?P<left>.+?) (?P<sign>=|<=|>=|<|>|of) (?P<right>.+)")
 
 
 def printed(text: str) -> tuple[float, float, float]:
-    """(lowest, highest, half a unit of the last digit) of "0.860", "90.05 %" or "20-25"; nan for "nan".
+    """(lowest, highest, half a unit of the last digit) of "0.860", "-0.5", "90.05 %" or "20-25"; nan for "nan".
 
     Raises ValueError for anything else.
     """
     if not isinstance(text, str) or not PRINTED.fullmatch(text):
         raise ValueError(f"value must be like '0.860', '90.05 %', '20-25' or 'nan', in quotes, not {text!r}")
     scale = Decimal("0.01" if "%" in text else "1")
-    parts = [Decimal(part) * scale for part in text.strip("% ").split("-")]
+    parts = [Decimal(part) * scale for part in re.findall(r"nan|(?<!\d)-?\d[\d.]*", text)]
     exponents = [part.as_tuple().exponent for part in parts if part.is_finite()]
     return float(parts[0]), float(parts[-1]), float(Decimal(10) ** min(exponents, default=0) / 2)
 

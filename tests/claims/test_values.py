@@ -12,6 +12,7 @@ from helpers.claims import values
         ("90.05 %", (0.9005, 0.9005, 0.00005)),
         ("20-25", (20, 25, 0.5)),
         ("0.5-1 %", (0.005, 0.01, 0.0005)),
+        ("-0.1", (-0.1, -0.1, 0.05)),
         ("719.6274362", (719.6274362, 719.6274362, 5e-8)),
     ],
 )
@@ -19,7 +20,7 @@ def test_printed_values_and_their_digits(text, expected):
     assert values.printed(text) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("text", ["", "about 1", "1e-5", "-0.1", 0.86, "%"])
+@pytest.mark.parametrize("text", ["", "about 1", "1e-5", "--0.1", "0.1-", 0.86, "%"])
 def test_what_is_no_printed_value(text):
     with pytest.raises(ValueError, match="value must be like"):
         values.printed(text)

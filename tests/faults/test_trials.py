@@ -240,7 +240,7 @@ def use(record):
         "probe"
     ] else 0
     trial = study.Trial("row", ClassifierConfig(), record["key"])
-    study._frame("s", [trial], {record["key"]: record}, "new")
+    study._frame("s", [trial], {record["key"]: record}, "new", set())
     fresh_runner = runner.Runner(fit_line, "s", "full", fresh=True)
     fresh_runner._is_fresh(record)
 
