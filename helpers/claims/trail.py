@@ -6,6 +6,8 @@ from helpers.claims import judge, readings
 from helpers.claims.claims import Claim, load_claims
 from helpers.claims.evidence import answers, load_results, record_of
 
+MOST = 4  # trials of one folder and code that are named one by one
+
 
 def trail(claim: Claim, results: dict, line: dict | None = None) -> list[str]:
     """What a verdict stands on: reading, trials, records, code, page, cost, limits, innocent causes.
@@ -44,7 +46,10 @@ def _behind(key: str, result: dict | None) -> list[str]:
         cost = "" if record["seconds"] is None else f", {record['seconds']:.0f} s"
         cost += f" on a GPU, {gpu}" if cost and gpu else ""
         groups.setdefault((folder, record["source"][:12]), []).append(f"{name} ({record['status']}{cost})")
-    lines += [f"    trials in {folder}, code {code}: {', '.join(names)}" for (folder, code), names in groups.items()]
+    for (folder, code), names in groups.items():
+        if len(names) > MOST:
+            names[MOST - 1 :] = [f"{len(names) - MOST + 1} more"]
+        lines.append(f"    trials in {folder}, code {code}: {', '.join(names)}")
     return lines + ([f"    cost: {sum(r['seconds'] or 0 for r in behind):.0f} s of training"] if behind else [])
 
 

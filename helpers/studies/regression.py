@@ -106,7 +106,7 @@ def network(hidden=(128, 256), *, mended: bool = True) -> nn.Sequential:
 def train_regression(config: RegressionConfig, context) -> dict:
     """The trial of a k-fold regression (report D): mean squared errors, averaged over the folds.
 
-    arrays: fits (folds, 201) on GRID, the first fold's weights, and its hidden activations on GRID.
+    arrays: fits (folds, 201) on GRID.
     """
     from sklearn.model_selection import KFold
 
@@ -115,7 +115,7 @@ def train_regression(config: RegressionConfig, context) -> dict:
     parts = {name: (_column(x), _column(y)) for name, (x, y) in config.parts().items()}
     grid = _column(GRID)
     x, y = parts["train"]
-    curves, fits, arrays = [], [], {}
+    curves, fits = [], []
     for fold, (train, held_out) in enumerate(KFold(config.folds, shuffle=True, random_state=42).split(x)):
         net = network(config.hidden)
         watched = {"train": (x[train], y[train]), "validation": (x[held_out], y[held_out]), "test": parts["test"]}
@@ -123,9 +123,6 @@ def train_regression(config: RegressionConfig, context) -> dict:
         context.epoch({"epoch": fold + 1, "epochs": config.folds, "examples": (fold + 1) * config.epochs * len(train)})
         with torch.inference_mode():
             fits.append(net(grid)[:, 0].numpy())
-            if not arrays:
-                arrays = {f"weights_{i}": net[i].weight.numpy().copy() for i in (0, 2, 4)}
-                arrays |= {f"activations_{i}": net[: i + 1](grid).numpy().copy() for i in (1, 3)}
     history = {name: np.mean([curve[name] for curve in curves], axis=0).tolist() for name in curves[0]}
     metrics = {name: values[-1] for name, values in history.items()}
     losses = enumerate(history["train_loss"], 1)
@@ -136,7 +133,7 @@ def train_regression(config: RegressionConfig, context) -> dict:
         "status": "diverged" if diverged else "ok",
         "diverged_epoch": diverged,
         "examples": config.work(),
-        "arrays": {**arrays, "fits": np.stack(fits)},
+        "arrays": {"fits": np.stack(fits)},
     }
 
 

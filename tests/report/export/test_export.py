@@ -20,6 +20,7 @@ from helpers.report.export import facts
 from helpers.report.export.export import LARGE
 from helpers.report.export.facts import duration, moment
 from helpers.report.export.pieces import stream_text
+from helpers.report.export.seal import seal
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +376,13 @@ def test_results_stand_in_the_page(text, soup):
     assert rows["seconds"] == ["185 s", "1", ""]
     assert rows["train_loss"] == ["0.4213 ± 0.002", "3", "10\u00a0% of the full work"]
     assert rows["high_rate.train_loss"] == ["–", "0", "3 of 3 diverged"]
+
+
+def test_a_page_names_records_by_their_place_among_those_it_used():
+    results = {"a1.test_accuracy": {"value": 0.86, "n": 2, "records": ["second", "elsewhere"], "share": 1.0}}
+    bundle = {"budget": "full", "used": [["study_a", "first", "1f"], ["study_a", "second", "2e"]], "results": results}
+    page = seal('<script id="results" type="application/json">@@RESULTS@@</script>', bundle, {})
+    assert sealed.embedded(page, "results")["results"]["a1.test_accuracy"]["records"] == [1, "elsewhere"]
 
 
 def test_json_cannot_break_out_of_its_element(tmp_path):
