@@ -29,6 +29,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def with_minus_signs(text: str) -> str:
+    """`text` with a minus sign before a negative number, where Python writes a hyphen."""
+    return re.sub(r"(?<![\w.)–-])-(?=\d)", "−", text)
+
+
 def is_missing(value) -> bool:
     """Whether a cell holds nothing: None, nan, pandas' NA and NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from helpers import base
 from helpers.base import write_atomically
 from helpers.claims.ledger import VERDICTS, percent
-from helpers.page.markup import number, read_number
+from helpers.page.markup import number, read_number, with_minus_signs
 from helpers.page.page import BANNER
 from helpers.report import check, sealed
 from helpers.report.export.facts import COMPLETE, data_of, duration, facts, named, stand_in
@@ -140,7 +140,7 @@ def _row(answer, who, what, printed):
         ours = _mean_and_spread(result)
         trained = f"{round(100 * result.get('share', 1), 1):g} %" if printed else "–"
         if claimed is not None and result.get("value") is not None:
-            difference = f"{100 * (result['value'] - claimed):+.1f}".replace("-", "−")
+            difference = with_minus_signs(f"{100 * (result['value'] - claimed):+.1f}")
     row = {"who": who, "what": what, "printed": percent(printed) if claimed else printed or "–", "ours": ours}
     return row | {"difference": difference, "trained": trained, "page": name, "verdict": "–"}
 

@@ -210,4 +210,4 @@ def _number(field: str, value: float) -> str:
     """A number for people; one that a search drew from a continuum with two digits."""
     if field in ("lr", "weight_decay") and float(f"{value:.3g}") != value:
         return f"{value:#.2g}" if abs(value) >= 1e-4 else markup.digits(value, 2)
-    return markup.digits(value, 5, whole=True).replace("-", "−")
+    return markup.with_minus_signs(markup.digits(value, 5, whole=True))

@@ -19,11 +19,12 @@ from nbconvert.filters.ansi import strip_ansi
 from PIL import Image
 
 from helpers.base import CourseworkError
+from helpers.page.markup import with_minus_signs
 from helpers.page.page import BUNDLE
 from helpers.report.export.facts import COMPLETE, banners, facts, provenance_rows, result_rows, results_of
 from helpers.report.export.folds import fold_words
 from helpers.report.export.order import neighbours
-from helpers.report.export.pieces import Prose, stream_text, with_minus_signs, with_references
+from helpers.report.export.pieces import Prose, in_text, stream_text, with_references
 from helpers.report.export.references import References
 from helpers.report.export.seal import gate, seal
 
@@ -56,7 +57,7 @@ def page_html(nb, state: dict, folder: Path) -> str:
         if part["kind"] == "prose":
             part["html"] = with_references(part["html"], anchors)
         if part["kind"] in ("prose", "table"):
-            part["html"] = with_minus_signs(references.link(part["html"]))
+            part["html"] = in_text(references.link(part["html"]), with_minus_signs)
     page = {
         "notebook": name,
         "title": state.get("title") or name,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from helpers.base import to_json
-from helpers.page.markup import number
+from helpers.page.markup import number, with_minus_signs
 from helpers.page.page import BANNER, BUNDLE
 
 COMPLETE = ("complete", "complete, no results")  # a run that came to its end; the second of a notebook without a page
@@ -123,8 +123,7 @@ def result_rows(bundle: dict):
         if diverged:
             notes.append(f"{diverged} of {len(result['statuses'])} diverged")
         value = number(result["value"], std=result.get("std"), name=key, unit=result.get("unit") or "")
-        value = value.replace("-", "−")
-        words = named(key, titles)
+        value, words = with_minus_signs(value), named(key, titles)
         yield {"key": key, "words": words, "value": value, "n": result.get("n", 1), "note": ", ".join(notes)}
 
 

@@ -199,11 +199,6 @@ def with_references(html: str, anchors: set[str]) -> str:
     return in_text(html, lambda text: re.sub(named, link, text))
 
 
-def with_minus_signs(html: str) -> str:
-    """`html` with a minus sign before a negative number, where Python writes a hyphen."""
-    return in_text(html, lambda text: re.sub(r"(?<![\w.)–-])-(?=\d)", "−", text))
-
-
 def in_text(html: str, change) -> str:
     """`html` with its text changed, but for links, code, formulas and headings."""
     pieces = re.split(r"(<(?:a|code|pre|math|h\d)\b.*?</(?:a|code|pre|math|h\d)>|<[^>]*>)", html, flags=re.DOTALL)
