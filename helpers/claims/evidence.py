@@ -10,6 +10,7 @@ from helpers import base
 from helpers.base import CourseworkError
 from helpers.claims import pool
 from helpers.claims.judge import Sample
+from helpers.page.bundle import with_record_keys
 from helpers.trials import records
 
 
@@ -40,7 +41,7 @@ def load_results(budget: str) -> dict[str, dict]:
             bundle = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(bundle, dict) or not isinstance(bundle.get("results"), dict):
                 continue
-            for key, result in answers({short(path.stem): bundle}).items():
+            for key, result in answers({short(path.stem): with_record_keys(bundle)}).items():
                 result["page"] = str(path.with_suffix(".html").relative_to(base.ROOT))
                 if key not in best or _weight(result) >= _weight(best[key]):
                     best[key] = result

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import CourseworkError
+from helpers.page.bundle import bundle_text, with_record_keys
 from helpers.report.build import freshness
 from helpers.report.export.facts import COMPLETE, results_of
 from helpers.report.export.order import first_heading
@@ -86,7 +87,12 @@ def read_state(path: Path) -> dict | None:
     modules = state["inputs"].get("helpers")
     used = all(isinstance(one, list) and [*map(type, one)] == [str] * 3 for one in state["used"])
     helpers = isinstance(modules, dict) and all(isinstance(code, str) for code in modules.values())
-    return state if used and helpers and state["notebook"] == path.stem else None
+    if not (used and helpers and state["notebook"] == path.stem):
+        return None
+    try:
+        return with_record_keys(state)
+    except (LookupError, TypeError, AttributeError):  # results of another form
+        return None
 
 
 def _is_notebook(nb) -> bool:
@@ -179,7 +185,7 @@ def write_page(job: Job, nb, state: dict, folder: Path) -> tuple[dict, list[str]
     if keeps:
         where = f"its last complete page stays, this run is {FAILED}/{job.name}.{'html' if page else 'ipynb'}"
         return job.before | {"status": state["status"], "reason": f"{state['reason']} ({where})"}, warned
-    base.write_atomically(folder / f"{job.name}.json", base.to_json(state, indent=1))
+    base.write_atomically(folder / f"{job.name}.json", bundle_text(state) + "\n")
     for suffix in ("html", "ipynb"):
         (folder / FAILED / f"{job.name}.{suffix}").unlink(missing_ok=True)
     return state, warned

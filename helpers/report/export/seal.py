@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from helpers.base import CourseworkError, to_json
+from helpers.page.bundle import bundle_text
 from helpers.report import sealed
 
 # Which hash of the list at the end a section belongs to.
@@ -15,14 +16,9 @@ KINDS = {
 
 def seal(text: str, bundle: dict, run: dict) -> str:
     """`text` with its JSON, the list of its hashes, and a manifest that ends in the hash of the whole file."""
-    results = bundle.get("results", {})
-    lines = [f"{to_json(key)}:{to_json(value)}" for key, value in sorted(bundle.items()) if key != "results"]
-    places = {key: place for place, (_, key, _) in enumerate(bundle.get("used", []))}
-    spare = {key: _spare(result, bundle.get("budget"), places) for key, result in sorted(results.items())}
-    inner = ",\n".join(f"{to_json(key)}:{to_json(result)}" for key, result in spare.items())
-    if bundle:
-        lines.append(f'"results":{{\n{inner}}}')
-    text = _insert(text, "RESULTS", "{" + ",\n".join(lines).replace("<", "\\u003c") + "}")
+    spare = {key: _spare(result, bundle.get("budget")) for key, result in bundle.get("results", {}).items()}
+    content = bundle_text(bundle | {"results": spare}) if bundle else "{}"
+    text = _insert(text, "RESULTS", content.replace("<", "\\u003c"))
     text = _insert(text, "RUN", to_json(run).replace("<", "\\u003c"))
     groups = {name: [] for name in KINDS.values()}
     for kind, _, content in sealed.sections(text):
@@ -41,17 +37,12 @@ def seal(text: str, bundle: dict, run: dict) -> str:
     return text.replace(sealed.BLANK, sealed.digest(text))
 
 
-def _spare(result: dict, budget, places: dict) -> dict:
-    """`result` without what goes without saying: no unit, real data, the page's budget, trainings that ended well.
-
-    Its records are named by their places in the bundle's list `used`, which has each key once.
-    """
+def _spare(result: dict, budget) -> dict:
+    """`result` without what goes without saying: no unit, real data, the page's budget, trainings that ended well."""
     usual = {"unit": ("",), "standin": (False,), "budget": (budget,), "seeds": (None, []), "records": ([],)}
     kept = {name: value for name, value in result.items() if value not in usual.get(name, ())}
     if set(kept.get("statuses", [])) <= {"ok"}:
         kept.pop("statuses", None)
-    if "records" in kept:
-        kept["records"] = [places.get(key, key) for key in kept["records"]]
     return kept
 
 
