@@ -9,6 +9,7 @@ HOMES = {
     "ledger": "beside",
     "conclusion": "conclude outcome set_beside tell_all",
     "display": "quote show",
+    "spread": "prediction",
     "trail": "why",
 }
 __getattr__, __all__ = door(__name__, HOMES)

@@ -8,11 +8,12 @@ python -m helpers.claims new-study mine    a claims file and a notebook to judge
 """
 
 import argparse
+import math
 import sys
 from types import SimpleNamespace
 
 from helpers.base import CourseworkError, run_command
-from helpers.claims import calibration, judge, ledger, pool, trail
+from helpers.claims import calibration, judge, ledger, pool, spread, trail
 from helpers.claims.claims import load_claims
 from helpers.claims.evidence import load_results
 from helpers.claims.new_study import new_study
@@ -62,8 +63,10 @@ def judge_number(options) -> str:
     """The verdict on `options.printed`, in words. Raises CourseworkError on a value that is none."""
     try:
         printed(options.printed)
-        if options.images < 1 or options.printed == "nan":
-            raise ValueError("give a finite value and at least one image")
+        if options.images < 1 or options.printed == "nan" or not all(map(math.isfinite, options.ours)):
+            raise ValueError("give finite values and at least one image")
+        if spread.is_accuracy(options.metric) and not all(0 <= value <= 1 for value in options.ours):
+            raise ValueError("give your accuracies as fractions of 1: 0.86, not 86")
     except ValueError as error:
         raise CourseworkError(f"judge {options.printed}: {error}") from error
     basis = pool.committed()

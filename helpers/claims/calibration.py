@@ -41,8 +41,7 @@ def doubt(basis: pool.Basis, what: str, key: str, n: int) -> str:
         return ""
     name = cell(key)
     tried = [row for row in rows(basis) if row["metric"] == name and row["n"] <= n and row[f"{what}s"] != NOT_TRIED]
-    if n < 3:
-        tried = [row for row in tried if row["n"] == n]
+    tried = [row for row in tried if row["n"] >= min(n, 3)]  # what holds at three holds at more
     state = max(tried, key=lambda row: row["n"])[f"{what}s"] if tried else NOT_TRIED
     return "" if state == SOUND else f"the judge {state} on left-out seeds of such a number (n = {n})"
 

@@ -31,12 +31,15 @@ class Claim:
     check: str = ""  # of arithmetic
     undefined: str = ""
     classes: int = 10
+    images: int | None = None  # of the report's evaluation, where they are other ones than ours
     assumes: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.kind not in judge.KINDS or not (self.evidence or self.undefined or self.check):
             raise ValueError(f"kind is one of {', '.join(judge.KINDS)}, with evidence, check or undefined")
+        if (self.margin is not None and self.margin <= 0) or self.classes < 2 or (self.images or 1) < 1:
+            raise ValueError("margin and images are above 0, classes at least 2")
         for text in self.evidence.values():
             match = EVIDENCE.fullmatch(text)
             if not match or (self.kind == "order") != bool(match[2]):
@@ -69,8 +72,15 @@ class Claim:
 
 @functools.cache
 def _file(path: Path, modified: int) -> dict:
-    """A claims file as YAML has it; one edited since is read again."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    """A claims file as YAML has it; one edited since is read again. Raises CourseworkError on one of another form."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise CourseworkError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
+    claims = content.get("claims") if isinstance(content, dict) else None
+    if not isinstance(claims, list) or not all(isinstance(entry, dict) for entry in claims):
+        raise CourseworkError(f"{path.name}: expected a list of claims under 'claims'; see the head of claims.yaml")
+    return content
 
 
 def _files() -> dict[Path, dict]:

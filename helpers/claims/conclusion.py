@@ -39,7 +39,7 @@ def conclude(page, report: str, *sentences: str) -> None:
         more += " Figure 1 sets the printed test accuracies beside ours."  # the page's first picture
     _say_how_sure(page, frame, more)
     if len(lines):
-        bars = "95 % of new trainings would fall inside a bar."
+        bars = "95 % of new trainings that learn would fall inside a bar."
         if not np.isfinite(lines["half_width"]).any():
             bars = "with so few trainings a row, no spread can be drawn."
         page.show(
@@ -79,7 +79,7 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
     if len(sharp):
         page.publish("sure.best", float(sharp.min()))
         page.publish("sure.worst", float(sharp.max()))
-        words += " Where an accuracy, or a difference of two, got a verdict, smaller differences would have gone "
+        words += " Where an accuracy, or a difference of two, was decided, smaller differences would have gone "
         words += "unnoticed: below {sure.best:.3f} where trainings vary least, below {sure.worst:.3f} where most."
     page.say(f"{words}{more}")
 
@@ -107,6 +107,8 @@ def _counted(totals: dict, of: str) -> str:
     words = {"reproduced": "reproduced", "exceeded": "exceeded", "not_reproduced": "not reproduced"}
     words |= {"inconclusive": "inconclusive", "not_comparable": "not comparable", "not_run": "not run"}
     apart = {"consistent": "agree with the rest of it", "inconsistent": "contradict it"}
+    if totals["inconsistent"] == 1:
+        apart["inconsistent"] = "contradicts it"
     trained = [f"{{{of}.{name}}} {text}" for name, text in words.items() if totals[name]]
     checked = [f"{{{of}.{name}}} {text}" for name, text in apart.items() if totals[name]]
     text = f"Verdicts on {{{of}.claims}} claims: {', '.join(trained)}"

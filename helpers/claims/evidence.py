@@ -8,7 +8,7 @@ import numpy as np
 
 from helpers import base
 from helpers.base import CourseworkError
-from helpers.claims import pool
+from helpers.claims import pool, spread
 from helpers.claims.judge import Sample
 from helpers.page.bundle import with_record_keys
 from helpers.trials import records
@@ -72,16 +72,19 @@ def record_of(key: str) -> dict | None:
     return next((record | {"path": str(path.relative_to(base.ROOT))} for path, record in loaded if record), None)
 
 
-def sample(key: str, results: dict, basis=None, classes: int = 10) -> Sample:
+def sample(key: str, results: dict, basis=None, classes: int = 10, other_images: int = 0) -> Sample:
     """What the judge needs of one result: {full key: result}, with the records behind it and its kind's prior.
 
-    basis: the committed records as the judge reads them (`pool.Basis`), by default all of them.
+    basis: the committed records as the judge reads them (`pool.Basis`), by default all of them. A difference of two
+    rows' accuracies varies more than either: theirs lend it no deviation. other_images: see `Sample`.
     """
     result, basis = results[key], basis or pool.committed()
     behind = [record_of(name) for name in result.get("records") or []]
     trials = [record for record in behind if record]
-    metric, stem = key.rpartition(".")[2], key.removesuffix(".diverged")
+    row, _, metric = key.rpartition(".")
     first = trials[0] if trials else None
+    lends = first and spread.is_difference(key) == spread.is_difference(metric)
+    ends = results.get(f"{row}.test_accuracy", {"values": ()})["values"] if metric != "test_accuracy" else ()
     return Sample(
         key=key,
         values=result["values"],
@@ -90,11 +93,12 @@ def sample(key: str, results: dict, basis=None, classes: int = 10) -> Sample:
         records=tuple(result.get("records") or ()),
         fact=not result.get("records") and not result.get("seeds"),
         images=pool.images_of(metric, first),
+        other_images=other_images,
         classes=classes,
-        prior=basis.prior_of(pool.kind(metric, first)) if first else None,
-        floor=max((pool.scatter(metric, record) for record in trials), default=0.0),
+        prior=basis.prior_of(pool.kind(metric, first)) if lends else None,
+        floor=max((pool.scatter(metric, record) for record in trials), default=0.0) if lends else 0.0,
         marks=images_right(result, behind) if metric == "test_accuracy" and first else None,
-        ends=tuple(results[f"{stem}.test_accuracy"]["values"]) if f"{stem}.test_accuracy" in results else (),
+        ends=tuple(ends),
     )
 
 

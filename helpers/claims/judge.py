@@ -21,7 +21,11 @@ VERDICTS = (
     "reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable", "consistent", "inconsistent",
 )  # fmt: skip
 EPOCHS = 3  # a printed epoch is met within so many
-COARSE = 0.05  # an accuracy's interval that no shift below this would leave reproduces nothing; a loss: a quarter of it
+# An accuracy's interval that no shift below this would leave reproduces nothing. Of a loss: a quarter of the loss; of a
+# difference: nor one that does not tell the printed difference from none.
+COARSE = 0.05
+COARSE_EPOCHS = 10  # the same of an epoch
+NOT_MEASURED = "a side is not measured"  # why nothing is told
 LEVEL = 0.05
 
 
@@ -36,11 +40,12 @@ class Sample:
     records: tuple = ()
     fact: bool = False  # no training behind it: the same every time
     images: int = spread.IMAGES  # of the evaluation set
+    other_images: int = 0  # of the report's, where it is not the same set
     classes: int = 10
     prior: spread.Prior | None = None
     floor: float = 0.0  # scatter of a run's last epochs
     marks: np.ndarray | None = None  # (runs, images): which test images each run got right
-    ends: tuple = ()  # last test accuracy of each seed, for findings of divergence
+    ends: tuple = ()  # last test accuracy of each seed, where this is another result of its training
 
     @property
     def chance(self) -> float:
@@ -58,17 +63,27 @@ class Sample:
 
     def interval(self, values: list[float]) -> spread.Interval | None:
         """The prediction interval of one more run, from these of the sample's values."""
-        return spread.prediction(values, self.key, self.prior, self.images, self.floor)
+        return spread.prediction(values, self.key, self.prior, self.images, self.floor, self.other_images)
 
-    def flags(self) -> list[bool]:
-        """Per seed: was it seen? For `diverged`: the status says so, or after a whole training chance."""
+    def at_chance(self) -> list[bool]:
+        """Per seed: did its training end at chance? Nothing where its last test accuracy is not known."""
+        return [end is None or end < self.chance for end in self.ends]
+
+    def unmeasured(self) -> bool:
+        """Whether a training came to a good end without such a number, as one of 30 epochs has no accuracy after 40."""
+        return any(value is None and status == "ok" for value, status in zip(self.values, self.statuses))
+
+    def flags(self, nan_only: bool = False) -> list[bool]:
+        """Per seed that tells: was it seen? For `diverged`: the status says so, or after a whole training chance.
+
+        nan_only: chance is no sighting, only a loss that is not finite.
+        """
         if not self.key.endswith(".diverged") or not self.statuses:
-            return [bool(value) for value in self.values]
+            return [bool(value) for value in self.finite()]
         diverged = [status == "diverged" for status in self.statuses]
-        if self.share < 1 or not self.ends:
+        if self.share < 1 or not self.ends or nan_only:
             return diverged
-        at_chance = [end is None or end < self.chance for end in self.ends]
-        return [one or other for one, other in zip(diverged, at_chance)]
+        return [one or other for one, other in zip(diverged, self.at_chance())]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +141,10 @@ def judge_number(claim, sample: Sample) -> Verdict:
     total, lost = len(sample.values), len(sample.values) - len(alive)
     if sample.share < 1:
         return inconclusive(shortened(sample))
+    if sample.unmeasured():
+        return inconclusive(f"{NOT_MEASURED}: a training that succeeded gives no such number")
+    if is_difference(sample.key) and any(sample.at_chance()):
+        return inconclusive("a training ended at chance, where accuracies neither differ nor change")
     if not alive:
         return inconclusive("no value to compare") if is_difference(sample.key) else never(total, "a training succeeds")
     interval = sample.interval(alive)
@@ -139,7 +158,8 @@ def judge_number(claim, sample: Sample) -> Verdict:
     reason += f"; {lost} of {total} seeds diverged or ended at chance" if lost else ""
     if low - half - width <= mean <= high + half + width:
         limit = COARSE if is_accuracy(sample.key) or is_difference(sample.key) else 5 * COARSE * abs(mean)
-        if interval.resolution > limit:
+        hides_the_difference = is_difference(sample.key) and width > max(abs(low), abs(high)) > 0
+        if interval.resolution > limit or hides_the_difference:
             return inconclusive(f"{reason}; too coarse", **about)
         if 2 * lost >= total:
             return inconclusive(f"{reason}; half of the seeds fail", **about)
@@ -167,6 +187,7 @@ def judge_bound(claim, sample: Sample) -> Verdict:
         return inconclusive(too_few(alive))
     mean, width = interval.mean, interval.half
     about = {"half_width": width, "resolution": interval.resolution, "p": interval.p(max(mean - bound, 0))}
+    about |= {"mean": mean, "lost": len(sample.values) - len(alive)}
     reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}"
     if mean + width <= bound:
         return Verdict(verdict="reproduced", reason=reason, **about)
@@ -189,6 +210,8 @@ def judge_epoch(claim, sample: Sample) -> Verdict:
     about = {"half_width": interval.half, "resolution": interval.resolution + EPOCHS}
     p = interval.p(max(low - EPOCHS - interval.mean, interval.mean - high - EPOCHS, 0))
     if 2 * near > total:
+        if interval.resolution > COARSE_EPOCHS:
+            return inconclusive(f"{reason}; refutes {about['resolution']:.0f} epochs or more: too coarse", **about)
         return Verdict(verdict="reproduced", reason=reason, p=p, **about)
     one_side = min(came) > high + EPOCHS or (max(came) < low - EPOCHS and len(came) == total)
     return Verdict(verdict="not reproduced" if p < LEVEL and one_side else "inconclusive", reason=reason, p=p, **about)
@@ -196,7 +219,7 @@ def judge_epoch(claim, sample: Sample) -> Verdict:
 
 def judge_count(claim, sample: Sample) -> Verdict:
     """An exact number, a count or a setting: equal to the printed one, to its digits, or not."""
-    equal = matches(claim, sample)
+    equal = matches(claim, replace(sample, values=sample.finite()))
     return _sighting(equal, sample, f"equal in {sum(equal)} of {len(equal)}")
 
 
@@ -206,16 +229,11 @@ def judge_seen(claim, sample: Sample) -> Verdict:
     A fact of the code, which no training stands behind, is the same every time. Of a printed nan only a loss that is
     not finite is a sighting: a seed that ends at chance with a finite loss is neither for nor against it.
     """
-    seen = sample.flags()
-    if claim.value == "nan" and sample.statuses:
-        lost = [status == "diverged" for status in sample.statuses]
-        if sum(lost) < sum(seen) and 2 * sum(lost) < len(lost):
-            return inconclusive(
-                f"nan in {sum(lost)} of {len(lost)}, {sum(seen) - sum(lost)} at chance with a finite loss"
-            )
-        seen = lost
-    if len(seen) == 1 and sample.share == 1 and not sample.fact:
-        return inconclusive(f"seen in {sum(seen)} of 1; one training")
+    is_nan = claim.value == "nan"
+    seen, either = sample.flags(nan_only=is_nan), sample.flags()
+    if is_nan and sum(seen) < sum(either) and 2 * sum(seen) < len(seen):
+        finite = sum(either) - sum(seen)
+        return inconclusive(f"nan in {sum(seen)} of {len(seen)}, {finite} at chance with a finite loss")
     return _sighting(seen, sample, f"seen in {sum(seen)} of {len(seen)}")
 
 
@@ -227,6 +245,8 @@ def _sighting(seen: list[bool], sample: Sample, reason: str) -> Verdict:
     by_most = 2 * sum(seen) >= len(seen)
     if sample.fact:
         return Verdict(verdict="reproduced" if by_most else "not reproduced", reason=reason)
+    if len(seen) == 1:
+        return inconclusive(f"{reason}; one training")
     tested = by_half(sum(seen), len(seen), reason)
     return replace(tested, verdict="reproduced") if by_most else tested
 

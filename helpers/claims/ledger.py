@@ -28,7 +28,7 @@ KINDS = {  # of claims, in words
 METRICS = {"volatility": "change between epochs", "gap": "difference of accuracies", "seconds": "time"}  # in words
 WHY = {  # why a claim is inconclusive: its short name, in words, and what would settle it
     "shortened": ("a training behind it was shortened", "the training in full"),
-    "few": ("too few runs, mostly one or two, which tell no spread", "three seeds or more of each training"),
+    "few": ("too few runs", "three seeds or more of each training, five for a yes-or-no finding"),
     "wide": ("the spread over our seeds is wider than the effect", "more seeds, if there is an effect at all"),
     "unmeasured": ("our trainings do not measure it", "a longer training, or one of its own"),
 }  # fmt: skip
@@ -92,7 +92,7 @@ def findings(frame: pd.DataFrame, verdict: str) -> int:
 
 def why(frame: pd.DataFrame) -> pd.Series:
     """Why each inconclusive claim is so, by its short name in WHY; "" for claims with another verdict."""
-    unmeasured = frame["reason"].str.startswith((orders.NOT_MEASURED, orders.SAME))
+    unmeasured = frame["reason"].str.startswith((judge.NOT_MEASURED, orders.SAME))
     has_interval = frame["half_width"].notna() & ~frame["reason"].str.startswith("the judge ")
     names = np.select([frame["share"] < 1, unmeasured, has_interval], ["shortened", "unmeasured", "wide"], "few")
     return pd.Series(names, frame.index).where(frame["verdict"] == "inconclusive", "")
@@ -184,14 +184,15 @@ def percent(text: str) -> str:
 def best(frame: pd.DataFrame, settings: dict[str, str]) -> pd.DataFrame:
     """The claims `settings` (id -> network in words) beside ours, in percent, and the difference in points.
 
-    key: our result under the reading that decides.
+    network: with the reading that decides, where there are several; key: our result under it.
     """
     lines = []
     for line in frame.set_index("claim", drop=False).loc[list(settings)].to_dict("records"):
         measured = line["value"] is not None and line["n"]
         gap = 100 * (line["value"] - printed(line["claim"])) if measured else None
         ours = f"{100 * line['value']:.2f} %" if measured else "not run"
-        row = {"claim": line["claim"], "report": line["report"], "network": settings[line["claim"]]}
+        network = ", ".join(filter(None, (settings[line["claim"]], line["reading"])))
+        row = {"claim": line["claim"], "report": line["report"], "network": network}
         row |= {"printed": percent(line["printed"]), "ours": ours, "runs (n)": line["n"], "points": gap}
         lines.append(row | {"verdict": line["verdict"], "key": line["key"]})
     return pd.DataFrame(lines)
@@ -216,7 +217,7 @@ def _ends(line: dict) -> tuple[float, float]:
 
 
 def _without(line: dict) -> str:
-    return f", without {line['lost']} of {line['n']} that did not train" if line["lost"] else ""
+    return f", without {line['lost']} of {line['n']} that diverged or stayed at chance" if line["lost"] else ""
 
 
 def innocent_causes(frame: pd.DataFrame) -> pd.DataFrame:

@@ -11,10 +11,10 @@ import statistics
 from scipy import stats
 
 from helpers.claims import spread
-from helpers.claims.judge import LEVEL, Sample, Verdict, inconclusive, shortened, too_few
+from helpers.claims.judge import LEVEL, NOT_MEASURED, Sample, Verdict, inconclusive, shortened, too_few
 from helpers.claims.spread import Interval, is_accuracy
 
-NOT_MEASURED, SAME = "a side is not measured", "the same training stands on both sides"  # why no order is told
+SAME = "the same training stands on both sides"  # why no order is told
 MARGIN = 0.005  # a difference below this counts as none, unless the claim says otherwise; of what is no accuracy 5 %
 
 
@@ -64,13 +64,19 @@ def images_error(left: Sample, right: Sample) -> tuple[float, str]:
 
 
 def by_rank(claim, sign: str, left: Sample, right: Sample) -> Verdict:
-    """The order where seeds failed: the Mann-Whitney test, in which a failed seed is the lowest (a loss's highest)."""
+    """The order where seeds failed: the Mann-Whitney test, in which a failed seed is the lowest (a loss's highest).
+
+    Where the claim names a margin, the left side must win though it is moved by it towards the right one.
+    """
     worst = -math.inf if is_accuracy(left.key) else math.inf
     a, b = (_with_failures(sample, worst) for sample in (left, right))
+    if claim.margin:
+        towards = -1 if sign == ">" else 1
+        a = [value + towards * margin_of(claim, left) for value in a]
     test = stats.mannwhitneyu(a, b, method="exact")  # of ties it knows nothing: with some p is a little off
     p = float(test.pvalue)
     reason = f"{a.count(worst)} of {len(a)} against {b.count(worst)} of {len(b)} seeds failed; ranks: p = {p:.2g}"
-    if p > LEVEL or sign == "~" or claim.margin:
+    if p > LEVEL or sign == "~":
         return inconclusive(reason)
     higher = test.statistic > len(a) * len(b) / 2  # the left side wins most of the pairs
     as_claimed = higher == (sign == ">")
@@ -82,15 +88,16 @@ def _with_failures(sample: Sample, worst: float) -> list[float]:
     return [worst if value is None or value < least else value for value in sample.values]
 
 
-def judge_order(claim, sign: str, left: Sample, right: Sample) -> Verdict:
+def judge_order(claim, sign: str, left: Sample, right: Sample, printed_gap: float | None = None) -> Verdict:
     """Reproduced when the whole 95 % interval lies as claimed; not when the reverse does, or clearly no difference.
 
     Where the claim names a margin ("much higher"), the whole interval must exceed it. No difference is shown by two
-    one-sided tests: the 90 % interval lies within the margin. Of what is no accuracy, 0.005 means 5 %.
+    one-sided tests: the 90 % interval lies within the margin, or within the printed difference where that is smaller.
+    Of what is no accuracy, 0.005 means 5 %.
     """
     if min(left.share, right.share) < 1:
         return inconclusive(shortened(min(left, right, key=lambda sample: sample.share)))
-    if _unmeasured(left) or _unmeasured(right):
+    if left.unmeasured() or right.unmeasured():
         return inconclusive(f"{NOT_MEASURED}: a training that succeeded gives no such number")
     same = set(left.records) & set(right.records)
     if same and (left.records != right.records or left.values == right.values):
@@ -100,15 +107,15 @@ def judge_order(claim, sign: str, left: Sample, right: Sample) -> Verdict:
         return by_rank(claim, sign, left, right) if sum(alive) else inconclusive("no seed trained")
     if not all(alive):
         return inconclusive("no value to compare")
+    if spread.is_difference(left.key) and any(left.at_chance() + right.at_chance()):
+        return inconclusive("a training ended at chance, where accuracies neither differ nor change")
     interval, how = difference(left, right)
     if interval is None:
         return inconclusive(how)
-    return _decide(claim, sign, interval, margin_of(claim, left), how)
-
-
-def _unmeasured(sample: Sample) -> bool:
-    """Whether a training came to a good end without such a number, as one of 30 epochs has no accuracy after 40."""
-    return any(value is None and status == "ok" for value, status in zip(sample.values, sample.statuses))
+    margin = margin_of(claim, left)
+    if not claim.margin and printed_gap:
+        margin = min(margin, abs(printed_gap))
+    return _decide(claim, sign, interval, margin, how)
 
 
 def margin_of(claim, left: Sample) -> float:
@@ -131,8 +138,9 @@ def _decide(claim, sign: str, interval: Interval, margin: float, how: str) -> Ve
         return Verdict(verdict="not reproduced" if apart else "inconclusive", reason=reason, p=p, **about)
     ahead = gap if sign == ">" else -gap  # above 0 as claimed
     needed = margin if claim.margin else 0.0
-    p = min(interval.p(min(ahead - needed, 0)), outside)
+    none = outside if ahead <= needed else 1.0  # p of a difference that counts; small, but as claimed, is not none
+    p = min(interval.p(min(ahead - needed, 0)), none)
     if ahead - half > needed:
         return Verdict(verdict="reproduced", reason=reason, p=p, **about)
-    refuted = ahead + half < needed or outside <= LEVEL
+    refuted = ahead + half < needed or none <= LEVEL
     return Verdict(verdict="not reproduced" if refuted else "inconclusive", reason=reason, p=p, **about)

@@ -1,36 +1,43 @@
 """One claim judged under every reading that its text allows, and the readings joined to one verdict."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 from scipy import stats
 
 from helpers.claims import calibration, evidence, judge, orders, pool, spread
-from helpers.claims.judge import Verdict, inconclusive
+from helpers.claims.judge import Verdict
 from helpers.claims.values import consistent, middle, printed
 from helpers.page import markup
 
 NUMERALS = ("no", "one", "two", "three", "four", "five")
 
 
-def judge_reading(claim, text: str, results: dict, basis) -> Verdict:
-    """The verdict of one reading, a results key or a comparison of two; `results` by full key.
+def judge_reading(claim, text: str, results: dict, basis, values: dict) -> Verdict:
+    """The verdict of one reading, a results key or a comparison of two; `results` by full key, `values` as printed.
 
     Where the judge errs too often on left-out seeds of such a metric and so few of them, or was never tried there,
     its word is not given: inconclusive.
     """
-    samples = [evidence.sample(key, results, basis, claim.classes) for key in claim.needs(text)]
+    samples = samples_of(claim, text, results, basis)
     if claim.kind != "order":
         verdict = judge.JUDGES[claim.kind](claim, samples[0])
     else:
-        verdict = orders.judge_order(claim, claim.sign(text), *samples)
+        verdict = orders.judge_order(claim, claim.sign(text), *samples, printed_gap(claim, text, values))
     if verdict.half_width is None or verdict.verdict == "inconclusive":
         return verdict
-    runs = min(len(sample.finite()) for sample in samples)
+    runs = min(len(sample.alive()) for sample in samples)
     doubt = calibration.doubt(basis, "order" if claim.kind == "order" else "number", samples[0].key, runs)
     if doubt:
-        return inconclusive(f"{doubt}; {verdict.reason}", half_width=verdict.half_width, resolution=verdict.resolution)
+        return replace(verdict, verdict="inconclusive", reason=f"{doubt}; {verdict.reason}", p=None)
     return verdict
+
+
+def samples_of(claim, text: str, results: dict, basis=None) -> list[judge.Sample]:
+    """The samples of one reading: one, of an order two."""
+    keys = claim.needs(text)
+    return [evidence.sample(key, results, basis, claim.classes, claim.images or 0) for key in keys]
 
 
 def join(verdicts: dict[str, Verdict]) -> tuple[str, str]:
@@ -61,7 +68,8 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
     elif missing or not claim.evidence:
         chosen = Verdict(verdict="not comparable", reason=f"no result {missing[0]}" if missing else "")
     else:
-        verdicts = {name: judge_reading(claim, text, results, basis) for name, text in claim.evidence.items()}
+        values = values or {}
+        verdicts = {name: judge_reading(claim, text, results, basis, values) for name, text in claim.evidence.items()}
         reading, joined = join(verdicts)
         chosen = verdicts[reading]
     text = claim.evidence.get(reading, "")
@@ -108,7 +116,7 @@ def _measured(claim, keys: list[str], results: dict, basis, chosen: Verdict) -> 
         return markup.number(chosen.mean, name=keys[0])
     if claim.kind in ("diverges", "statement") and keys:
         sample = evidence.sample(keys[0], results, basis, claim.classes)
-        seen = sample.flags()
+        seen = sample.flags(nan_only=claim.value == "nan")
         if sample.fact and len(seen) == 1:
             return f"{'yes' if seen[0] else 'no'}, by its code"
         return f"seen in {sum(seen)} of {len(seen)}"
@@ -120,14 +128,17 @@ def _measured(claim, keys: list[str], results: dict, basis, chosen: Verdict) -> 
     return " and ".join(words)
 
 
+def printed_gap(claim, text: str, values: dict) -> float | None:
+    """The printed left side of an order less the right one; None where the report does not print both."""
+    sides = [values.get(key) for key in claim.needs(text)] if claim.kind == "order" and text else [None]
+    return None if None in sides else middle(sides[0]) - middle(sides[1])
+
+
 def _printed_gap(claim, chosen: Verdict, text: str, values: dict) -> str:
     """How our difference compares with the printed one, where the report prints both sides of an order."""
-    if claim.kind != "order" or chosen.gap is None:
+    gap = printed_gap(claim, text, values)
+    if gap is None or chosen.gap is None:
         return ""
-    sides = [values.get(key) for key in claim.needs(text)]
-    if None in sides:
-        return ""
-    gap = middle(sides[0]) - middle(sides[1])
     return f"; the printed difference is {gap:.4f}, ours {chosen.gap:.4f}" if gap else "; no difference is printed"
 
 
@@ -148,8 +159,15 @@ def printed_values(claims: list) -> dict[str, str]:
 
 
 def likelihoods(claim, results: dict, basis=None) -> dict[str, float | None]:
-    """reading -> how probable the claim is under it (see `likelihood`)."""
-    return {name: likelihood(claim, text, results, basis) for name, text in claim.evidence.items()}
+    """reading -> how probable the claim is under it (see `likelihood`).
+
+    Where no seed of a reading trained, what those that train would give is not known: taken is what another reading's
+    give, so that the two part by their shares of seeds that train alone.
+    """
+    samples = {name: samples_of(claim, text, results, basis)[0] for name, text in claim.evidence.items()}
+    fits = [fit for sample in samples.values() if (fit := _fit(claim, sample)) is not None]
+    most = max(fits, default=1.0)
+    return {name: likelihood(claim, text, results, basis, most) for name, text in claim.evidence.items()}
 
 
 def ratio(odds: dict[str, float | None]) -> str:
@@ -160,18 +178,19 @@ def ratio(odds: dict[str, float | None]) -> str:
     return " : ".join(f"{value / most:.2g}" for value in odds.values()) if most > 0 else "no reading fits"
 
 
-def likelihood(claim, text: str, results: dict, basis=None) -> float | None:
+def likelihood(claim, text: str, results: dict, basis=None, untrained: float = 1.0) -> float | None:
     """How probable the claim is under one reading: of the printed digits (t), of an epoch, a finding, an order.
 
     A share of the probability goes to runs that end at chance, by the seeds that did. None where the deviation from
-    run to run is not known, and for shortened trainings.
+    run to run is not known, and for shortened trainings. untrained: how probable the printed digits are for a seed that
+    trains, where none did.
     """
-    samples = [evidence.sample(key, results, basis, claim.classes) for key in claim.needs(text)]
+    samples = samples_of(claim, text, results, basis)
     sample = samples[0]
     if min(one.share for one in samples) < 1:
         return None
     if claim.kind in ("diverges", "statement"):
-        return _share(sample.flags())
+        return _share(sample.flags(nan_only=claim.value == "nan"))
     if claim.kind == "count":
         return _share(judge.matches(claim, sample))
     if claim.kind == "epoch":
@@ -184,16 +203,27 @@ def likelihood(claim, text: str, results: dict, basis=None) -> float | None:
             return None
         above = 1 - _below(interval, 0.0)
         return {">": above, "<": 1 - above, "~": 2 * min(above, 1 - above)}[claim.sign(text)]
-    low, high, half = printed(claim.value)
-    low, high = (0.0, high) if claim.kind == "bound" else (low - half, high + half)
-    alive = sample.alive()
-    lost = (len(sample.values) - len(alive) + 0.5) / (len(sample.values) + 1)
-    interval = sample.interval(alive) if alive else None
-    if alive and interval is None:
+    alive, fits = sample.alive(), _fit(claim, sample)
+    if alive and fits is None:
         return None
-    fits = high - low if interval is None else _below(interval, high) - _below(interval, low)  # none: all as probable
-    chance = 1 / claim.classes
-    return (1 - lost) * fits + lost * (spread.is_accuracy(sample.key) and low <= chance <= high)
+    lost = (len(sample.values) - len(alive) + 0.5) / (len(sample.values) + 1)
+    low, high = _digits(claim)
+    by_chance = spread.is_accuracy(sample.key) and low <= 1 / claim.classes <= high
+    return (1 - lost) * (untrained if fits is None else fits) + lost * by_chance
+
+
+def _digits(claim) -> tuple[float, float]:
+    """Between which numbers a value rounds to what is printed, or lies below a printed bound."""
+    low, high, half = printed(claim.value)
+    return (0.0, high) if claim.kind == "bound" else (low - half, high + half)
+
+
+def _fit(claim, sample: judge.Sample) -> float | None:
+    """How probable the printed digits are for a seed that trains; None where too few did to tell."""
+    if claim.kind not in ("number", "bound") or not sample.alive() or not sample.interval(sample.alive()):
+        return None
+    interval, (low, high) = sample.interval(sample.alive()), _digits(claim)
+    return _below(interval, high) - _below(interval, low)
 
 
 def _share(seen: list[bool]) -> float:

@@ -142,16 +142,23 @@ class Interval:
         return float(shift * self.unit)
 
 
-def prediction(values, key, prior: Prior | None = None, images: int = IMAGES, floor: float = 0.0) -> Interval | None:
+def prediction(
+    values, key, prior: Prior | None = None, images: int = IMAGES, floor: float = 0.0, other_images: int = 0
+) -> Interval | None:
     """The 95 % prediction interval for one more run; None where the deviation cannot be told (see `deviation`).
 
-    half = t(d0 + n - 1) × moderated deviation × sqrt(1 + 1/n), never below the evaluation set's own error.
+    half = t(d0 + n - 1) × moderated deviation × sqrt(1 + 1/n), never below the evaluation set's own error. Where the
+    new run is evaluated on another set, of `other_images`, the errors of both sets add to its variance.
     """
     estimate = deviation(values, key, prior, floor)
     if estimate is None:
         return None
     mean, (spread, freedom) = statistics.fmean(values), estimate
     wide = Interval(mean, spread * math.sqrt(1 + 1 / len(values)), freedom)
+    if other_images:
+        sets = [fixed_error(key, mean, count) for count in (images, other_images)]
+        unit = math.hypot(wide.unit, *sets)
+        return Interval(mean, unit, freedom * (unit / wide.unit) ** 4 if wide.unit else math.inf)  # Satterthwaite
     least = Interval(mean, fixed_error(key, mean, images), math.inf)
     return max(wide, least, key=lambda interval: interval.half)
 

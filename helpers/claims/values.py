@@ -7,6 +7,11 @@ import operator
 import re
 from decimal import Decimal
 
+
+class Misfit(ValueError):
+    """Two shapes of a check that do not go together: what is printed contradicts itself."""
+
+
 PRINTED = re.compile(r"nan|-?\d+(\.\d+)?(-\d+(\.\d+)?)?( %)?")
 CHECK = re.compile(r"(?P<left>.+?) (?P<sign>=|<=|>=|<|>|of) (?P<right>.+)")
 
@@ -14,27 +19,29 @@ CHECK = re.compile(r"(?P<left>.+?) (?P<sign>=|<=|>=|<|>|of) (?P<right>.+)")
 def printed(text: str) -> tuple[float, float, float]:
     """(lowest, highest, half a unit of the last digit) of "0.860", "-0.5", "90.05 %" or "20-25"; nan for "nan".
 
-    Raises ValueError for anything else.
+    Raises ValueError for anything else, and for a range that falls.
     """
     if not isinstance(text, str) or not PRINTED.fullmatch(text):
         raise ValueError(f"value must be like '0.860', '90.05 %', '20-25' or 'nan', in quotes, not {text!r}")
     scale = Decimal("0.01" if "%" in text else "1")
     parts = [Decimal(part) * scale for part in re.findall(r"nan|(?<!\d)-?\d[\d.]*", text)]
     exponents = [part.as_tuple().exponent for part in parts if part.is_finite()]
+    if len(parts) == 2 and parts[1] < parts[0]:
+        raise ValueError(f"a range goes from its lower end to its higher, not {text}")
     return float(parts[0]), float(parts[-1]), float(Decimal(10) ** min(exponents, default=0) / 2)
 
 
 def linear(shape: tuple, inputs: int, outputs: int) -> tuple:
-    """The shape after a linear layer; raises ValueError where it does not take this input."""
+    """The shape after a linear layer; raises Misfit where it does not take this input."""
     if shape[-1] != inputs:
-        raise ValueError(f"a layer of {inputs} inputs does not take {shape}")
+        raise Misfit(f"a layer of {inputs} inputs does not take {shape}")
     return (*shape[:-1], outputs)
 
 
 def normalised(shape: tuple, size: int) -> tuple:
-    """The shape after a batch normalisation; raises ValueError where it has not so many channels."""
+    """The shape after a batch normalisation; raises Misfit where it has not so many channels."""
     if shape[0] != size:
-        raise ValueError(f"a normalisation of {size} channels does not take {shape}")
+        raise Misfit(f"a normalisation of {size} channels does not take {shape}")
     return shape
 
 
@@ -116,7 +123,7 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
     places = [dict(zip(ends, corner)) for corner in itertools.product(*ends.values())]
     try:
         corners = [[_value(tree, numbers) for tree in trees] for numbers in places]
-    except ValueError as error:
+    except Misfit as error:
         return False, str(error)
     columns = zip(both, zip(*corners))  # a side that is nothing but one printed value is given as it stands
     sides = " and ".join(as_printed(values[side]) if side in values else _words(column) for side, column in columns)

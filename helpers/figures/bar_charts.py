@@ -30,6 +30,7 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
     spread = {name: s.std(ddof=1) for name, s in seeds.items() if len(s) > 1} | (errors or {})
     data = pd.DataFrame({"name": map(str, seeds), "value": [s.mean() for s in seeds.values()]})
     data["error"] = [spread.get(name, np.nan) for name in seeds]
+    data["shortened"] = ["yes" if is_short else np.nan for is_short in hatched]
     data["report"] = [reference.get(name, np.nan) for name in seeds]
     figure, [axis] = new_figure(title, height=0.7 + 0.32 * len(data))
     errorbars = {"capsize": 3, "ecolor": "#222222"}
@@ -57,7 +58,10 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
         axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.set(yticks=data.index, yticklabels=data["name"], xlabel=xlabel, xlim=limits, ylim=(len(data) - 0.4, -0.6))
     axis.grid(False, axis="y")
-    heights = ", ".join(f"{name} {number(value)}" for name, value in zip(data["name"], data["value"]))
+    marks = [", shortened" if is_short else "" for is_short in hatched]
+    heights = ", ".join(
+        f"{name} {number(value)}{mark}" for name, value, mark in zip(data["name"], data["value"], marks)
+    )
     with_printed = data.dropna(subset="report")
     printed = ", ".join(f"{name} {number(value)}" for name, value in zip(with_printed["name"], with_printed["report"]))
     alt = f"Bars of {xlabel}: {heights}." + (f" {diamond.capitalize()}: {printed}." if printed else "")

@@ -87,10 +87,14 @@ def _ends_in_words(data: pd.DataFrame, x: str) -> str:
     """First, best (of a loss or error: lowest) and last value of up to six lines; else where they end."""
     phrases = []
     for (panel, name), line in data.groupby(["panel", "line"], sort=False):
-        falls = any(word in f"{panel} {name}".lower() for word in ("loss", "error"))
-        best, ends = line.sort_values("mean", ascending=falls).iloc[0], line["mean"].iloc[[0, -1]].map(number)
+        quantity = panel if re.search("loss|error|accuracy", panel.lower()) else name  # a row may be named as it likes
+        falls = bool(re.search("loss|error", quantity.lower()))
+        best, ends = (
+            line.sort_values("mean", ascending=falls, kind="stable").iloc[0],
+            line["mean"].iloc[[0, -1]].map(number),
+        )
         at = f"{'lowest' if falls else 'highest'} {number(best['mean'])} at {words(x)} {number(best[x])}"
-        full_name = name if panel in name else f"{panel}, {name}"
+        full_name = name if re.fullmatch(rf"(\w+ )?{re.escape(panel)}", name) else f"{panel}, {name}"
         phrases.append(f"{full_name}: first {ends.iloc[0]}, {at}, last {ends.iloc[1]}")
     if len(phrases) <= 6:
         return "; ".join(phrases)
@@ -269,7 +273,7 @@ def schedule(frame, ys, **options) -> Drawing:
 
 @styled
 def regression(points, grid, fits, *, bands=None, gaps=(), title="", xlabel="x", ylabel="y") -> Drawing:
-    """Samples, fitted curves on `grid`, and shaded stretches of x without samples.
+    """Samples, fitted curves on `grid`, and shaded stretches of x without training inputs.
 
     points: {split: (x, y)}; fits: {name: y on the grid}; bands: {name: half width on the grid}; gaps: [(from, to)].
     """
@@ -286,8 +290,8 @@ def regression(points, grid, fits, *, bands=None, gaps=(), title="", xlabel="x",
             axis.fill_between(np.ravel(grid), low, high, color=style["color"], alpha=0.18, lw=0)
         phrases.append(f"{name} {span(y)}")
     for index, (low, high) in enumerate(gaps):
-        axis.axvspan(low, high, color="#888888", alpha=0.18, lw=0, label=None if index else "no samples")
-        phrases.append(f"no samples between {number(low)} and {number(high)}")
+        axis.axvspan(low, high, color="#888888", alpha=0.18, lw=0, label=None if index else "no training inputs")
+        phrases.append(f"no training inputs between {number(low)} and {number(high)}")
     axis.set(xlabel=xlabel, ylabel=ylabel)
     put_legend(figure, axis.get_legend_handles_labels()[0])
     data = pd.concat(pd.DataFrame({xlabel: np.ravel(x), ylabel: np.ravel(y), "of": n}) for n, (x, y) in series.items())

@@ -116,6 +116,9 @@ def _headline(rubric, pages, summary):
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
             answer, page = _result(pages, key, rubric)
             answer = summary.get(f"ours.{name}", answer)  # under the reading that decides
+            if isinstance(keys, dict):
+                reading = reading_behind(answer, {name: _result(pages, key, rubric)[0] for name, key in keys.items()})
+                network = f"{network}, {reading}"
             row = _row((answer, page), f"Report {claim['report']}", network, str(claim["value"]))
             rows.append(row | {"verdict": _verdict(summary, name)})
     for own in rubric["headline"].get("ours", []):
@@ -123,6 +126,12 @@ def _headline(rubric, pages, summary):
         if result is None or result.get("share", 1) == 1:  # nothing shortened stands for our model
             rows.append(_row((result, page), "Our model", own["about"], ""))
     return rows
+
+
+def reading_behind(answer: dict, readings: dict[str, dict | None]) -> str:
+    """The name of the reading, of several with their results, whose result the summary's answer repeats."""
+    values = answer and answer["values"]
+    return next(name for name, result in readings.items() if (result and result["values"]) == values)
 
 
 def _verdict(summary, claim):

@@ -12,6 +12,7 @@ from helpers.base import CourseworkError, write_atomically
 from helpers.claims import claims, evidence
 from helpers.page.markup import quantity
 from helpers.report.export.order import load_rubric
+from helpers.report.index import reading_behind
 
 README = base.CHECKOUT / "README.md"
 BEGIN, END = "<!-- {}, written by make publish -->", "<!-- end of {} -->"
@@ -66,6 +67,8 @@ def _best(results: dict) -> list[str]:
         result = results[next(iter(claim.evidence.values()))]
         link = f"[report {claim.report}]({result['page']}): {claim.statement}"
         ours = results.get(f"summary.ours.{claim.id}", result)  # under the reading that decides
+        if len(claim.evidence) > 1:
+            link += f", {reading_behind(ours, {name: results[key] for name, key in claim.evidence.items()})}"
         lines.append(f"| {link} | {claim.value} | {_in_words(ours)} | {ours['n']} |")
     for own in headline["ours"]:
         result = results.get(own["key"], {"share": 0})

@@ -127,6 +127,11 @@ def test_what_arithmetic_says_of_the_committed_reports():
         ("{id: M1, report: M, kind: arithmetic, statement: s, check: 'A1.nothing = 1'}", "A1.nothing"),
         ("{id: M1, report: M, kind: arithmetic, statement: s, check: 'A1.best = ('}", "M1"),
         ("{id: A1.best, report: M, kind: statement, statement: s, evidence: s.a}", "twice"),
+        ("{id: M1, report: M, kind: arithmetic, statement: s, check: '1 < A1.best < 2'}", "a check holds"),
+        ("{id: M1, report: M, kind: arithmetic, statement: s, check: '[1] = A1.best'}", "a check holds"),
+        ("{id: M1, report: M, kind: number, statement: s, value: '0.9-0.8', evidence: s.a}", "lower end"),
+        ("{id: M1, report: M, kind: order, statement: s, margin: -1, evidence: 's.a > s.b'}", "above 0"),
+        ("{id: M1, report: M, kind: statement, statement: s, classes: 0, evidence: s.a}", "above 0"),
     ],
 )
 def test_bad_entries_are_named_in_one_line(tmp_path, monkeypatch, entry, message):
@@ -136,6 +141,15 @@ def test_bad_entries_are_named_in_one_line(tmp_path, monkeypatch, entry, message
     with pytest.raises(CourseworkError, match=message) as caught:
         claims.load_claims()
     assert "M1" in str(caught.value) or "A1.best" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "claims:", "tables: {}", "claims: [text]", "claims: [{id: M1,"])
+def test_a_file_without_claims_is_named_in_one_line(tmp_path, monkeypatch, text):
+    (tmp_path / "claims_mine.yaml").write_text(text)
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
+    with pytest.raises(CourseworkError, match=r"claims_mine\.yaml") as caught:
+        claims.load_claims()
     assert "\n" not in str(caught.value)
 
 

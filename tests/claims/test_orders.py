@@ -74,6 +74,40 @@ def test_no_difference_refutes_an_order_and_supports_equality():
     assert order("<", *apart, keys=GAPS) == "not reproduced"
 
 
+def test_a_small_difference_as_claimed_is_never_none():
+    """However well it is measured: wider than itself it is open, narrower it is reproduced."""
+    for seeds, expected in [(0.003, "inconclusive"), (0.0012, "inconclusive"), (0.00001, "reproduced")]:
+        left, right = (Sample(key=key, values=[0.05 + gap + step for step in (-seeds, 0, seeds)]) for key, gap in
+                       zip(GAPS, (0.001, 0.0)))  # fmt: skip
+        entry = claim("order", f"{GAPS[0]} > {GAPS[1]}")
+        assert orders.judge_order(entry, ">", left, right).verdict == expected
+
+
+def test_a_printed_difference_inside_our_interval_is_not_refuted():
+    left, right = (0.0500, 0.0503, 0.0498), (0.0501, 0.0502, 0.0500)
+    samples = [Sample(key=key, values=list(values)) for key, values in zip(GAPS, (left, right))]
+    entry = claim("order", f"{GAPS[0]} > {GAPS[1]}")
+    assert orders.judge_order(entry, ">", *samples).verdict == "not reproduced"
+    assert orders.judge_order(entry, ">", *samples, printed_gap=0.0003).verdict == "inconclusive"
+    assert orders.judge_order(entry, ">", *samples, printed_gap=0.1).verdict == "not reproduced"
+
+
+def test_networks_at_chance_neither_over_fit_nor_waver():
+    keys = "study_f.adam.volatility", "study_f.baseline.volatility"
+    ends = {"study_f.adam.test_accuracy": result(*[0.1] * 3), "study_f.baseline.test_accuracy": result(*[0.45] * 3)}
+    sides = dict(zip(keys, (result(0.0, 0.0, 0.0001), result(0.03, 0.031, 0.029))))
+    entry = claim("order", f"{keys[0]} < {keys[1]}")
+    assert verdict(entry, sides) == "reproduced"
+    assert verdict(entry, sides | ends) == "inconclusive"
+
+
+def test_where_seeds_failed_a_margin_moves_the_ranks():
+    dead, half = [0.1] * 6, (0.45, 0.46, 0.455, 0.452, 0.458, 0.451)
+    assert order(">", half, dead, margin=0.02) == "reproduced"
+    left, right = np.linspace(0.45, 0.46, 8), [*np.linspace(0.44, 0.445, 7), 0.1]
+    assert order(">", left, right) == "reproduced" and order(">", left, right, margin=0.05) == "not reproduced"
+
+
 def test_equality_is_two_one_sided_tests():
     rng = np.random.default_rng(0)
     a, b = rng.normal(0.860, 0.002, 8), rng.normal(0.861, 0.002, 8)

@@ -84,6 +84,17 @@ def test_an_interval_is_never_below_the_evaluation_sets_own_error(images):
     assert interval.half == pytest.approx(1.96 * math.sqrt(0.86 * 0.14 / images), rel=1e-4)
 
 
+def test_an_interval_for_other_images_holds_95_percent():
+    """Simulated: accuracies that vary from seed to seed, ours on one set of images, theirs on another."""
+    rng, prior, inside = np.random.default_rng(5), spread.Prior(0.003**2, math.inf, 1e9), []
+    for _ in range(3000):
+        truth = rng.normal(0.5, 0.003, 4)
+        easier = rng.normal(0, math.sqrt(0.25 / 5000), 2)  # one set of 5,000 images is easier than another, for all
+        interval = spread.prediction(list(truth[:3] + easier[0]), "k.test_accuracy", prior, 5000, other_images=5000)
+        inside.append(abs(truth[3] + easier[1] - interval.mean) <= interval.half)
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
+
+
 def test_the_scatter_of_the_last_epochs_is_a_floor():
     values = [0.86, 0.8601, 0.8602]
     wide = spread.prediction(values, "k.test_accuracy", None, NOWHERE, floor=0.01)

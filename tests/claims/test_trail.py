@@ -63,7 +63,9 @@ def test_a_number_that_anyone_has_is_judged(home, capsys):
     assert capsys.readouterr().out.startswith("exceeded")
 
 
-@pytest.mark.parametrize("words", ["good --ours 1", "nan --ours 1", "1 --ours 1 --images 0"])
+@pytest.mark.parametrize(
+    "words", ["good --ours 1", "nan --ours 1", "1 --ours 1 --images 0", "0.3 --ours nan", "0.86 --ours 87"]
+)
 def test_what_is_no_number_is_refused_in_one_line(home, capsys, words):
     assert main(["judge", *words.split()]) == 1
     assert capsys.readouterr().err.count("\n") == 1

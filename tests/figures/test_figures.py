@@ -104,6 +104,11 @@ def test_alt_text_tells_first_best_and_last():
     assert "train loss: first 2, lowest 0.5 at epoch 2, last 0.75" in alt
     assert "test accuracy: first 0.1, highest 0.9 at epoch 2, last 0.8" in alt
     assert "The report's loss: 0.113." in alt
+    fed = pd.DataFrame({"epoch": [1, 2, 3], "accuracy": [0.8, 0.9, 0.9], "row": "fed with the test loss"})
+    alt = figures.curves(fed, "epoch", "accuracy", by="row").alt
+    assert "accuracy, fed with the test loss: first 0.8, highest 0.9 at epoch 2" in alt  # the row is no loss
+    alt = figures.curves(fed.assign(row="fed with the accuracy"), "epoch", "accuracy", by="row").alt
+    assert "accuracy, fed with the accuracy: first 0.8" in alt
 
 
 def test_divergence_and_many_lines_are_told():
@@ -224,6 +229,7 @@ def test_bars_of_trials_hatch_the_shortened_ones_and_set_them_last():
     assert drawing.data["report"][0] == 0.75 and np.isnan(drawing.data["report"][1])
     assert [bool(patch.get_hatch()) for patch in drawing.figure.axes[0].patches] == [False, True]
     assert "Printed: whole one 0.75." in drawing.alt
+    assert "cut 0.3, shortened" in drawing.alt and drawing.data["shortened"][1] == "yes"
 
 
 def test_histograms_apart_have_bins_and_axes_of_their_own(rng):
@@ -309,9 +315,9 @@ def test_regression_shades_the_gap_once_in_the_legend():
     drawing = figures.regression(
         {"train": (x, x)}, x, {"fit": x + 0.5}, bands={"fit": x * 0 + 1}, gaps=[(-1, 0), (0, 1)]
     )
-    assert [text.get_text() for text in drawing.figure.legends[0].texts] == ["train", "fit", "no samples"]
+    assert [text.get_text() for text in drawing.figure.legends[0].texts] == ["train", "fit", "no training inputs"]
     assert drawing.data[drawing.data["of"] == "fit"]["y"].tolist() == [-1.5, -0.5, 1.5, 2.5]
-    assert "no samples between -1 and 0" in drawing.alt
+    assert "no training inputs between -1 and 0" in drawing.alt
 
 
 def test_architecture_tells_its_steps_in_order():
