@@ -121,5 +121,5 @@ def _ours(line: dict) -> str:
     """Our value with its interval's half width, the number of runs, and what shift could have been seen."""
     words = html.escape(with_interval(line))
     words += f"<br>n = {line['n']}" if line["n"] else ""
-    words += f", {100 * line['share']:.2g} % trained" if line["share"] < 1 else ""
+    words += f", {markup.percent(line['share'])} trained" if line["share"] < 1 else ""
     return words + (f"; would see {markup.digits(line['resolution'], 2)}" if pd.notna(line["resolution"]) else "")

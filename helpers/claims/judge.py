@@ -15,7 +15,7 @@ from scipy import stats
 from helpers.claims import spread
 from helpers.claims.spread import is_accuracy, is_difference
 from helpers.claims.values import middle, printed
-from helpers.page.markup import digits
+from helpers.page.markup import digits, percent
 
 VERDICTS = (
     "reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable", "consistent", "inconsistent",
@@ -105,7 +105,7 @@ def inconclusive(reason: str, **about) -> Verdict:
 
 
 def shortened(sample: Sample) -> str:
-    return f"trained to {100 * sample.share:.2g} %: no verdict"
+    return f"trained to {percent(sample.share)}: no verdict"
 
 
 def never(count: int, what: str) -> Verdict:

@@ -5,6 +5,7 @@ from helpers.base import CourseworkError
 from helpers.claims import judge, readings
 from helpers.claims.claims import Claim, load_claims
 from helpers.claims.evidence import answers, load_results, record_of
+from helpers.page import markup
 
 MOST = 4  # trials of one folder and code that are named one by one
 
@@ -18,7 +19,7 @@ def trail(claim: Claim, results: dict, line: dict | None = None) -> list[str]:
     line = line or readings.judge_claim(claim, results, values=readings.printed_values(load_claims()))
     lines = [f"{claim.id}, report {claim.report}: {claim.statement}" + (f" = {claim.value}" if claim.value else "")]
     lines += [f"  verdict: {line['verdict']} {line['joined']}".rstrip() + f" ({line['reason']})"]
-    lines += [f"  trained to {100 * line['share']:.2g} % of the report's training"] if line["share"] < 1 else []
+    lines += [f"  trained to {markup.percent(line['share'])} of the report's training"] if line["share"] < 1 else []
     lines += [f"  checked: {claim.check}"] if claim.check else []
     for name, text in claim.evidence.items():
         lines += [f"  reading {name}: {text}" if name else f"  evidence: {text}"]

@@ -169,6 +169,11 @@ def digits(value: float, count: int = 3, whole: bool = False) -> str:
     return f"{value:,.0f}" if int(power) > 0 else f"{mantissa} × 10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
+def percent(share: float) -> str:
+    """A share in percent to two digits: 0.02 is 2 %; but 0.997 is 99.7 %, and 0.9999 is not all, either: 99.9 %."""
+    return f"{min(100 * share, 99.9):.1f} %" if 0.99 < share < 1 else f"{digits(100 * share, 2)} %"
+
+
 def _on_accuracy_scale(name: str) -> bool:
     """Whether the last words of a name say a share of correct answers, or a difference of such."""
     last = name.rpartition(".")[2].lower()

@@ -64,6 +64,8 @@ class Page:
         if not all(isinstance(value, (int, float)) for value in finite):
             raise CourseworkError(f"{self.notebook}: publish {key}: expected numbers, not {str(values)[:60]}")
         refuse_unknown(about, ("seeds", "records", "statuses"), f"publish {key}", "keyword")
+        if unit == "%":
+            raise CourseworkError(f"{self.notebook}: publish {key}: give a share as a fraction of 1, without a unit")
         self.published[key] = base.plain(
             {
                 "value": statistics.fmean(finite) if finite else None,
@@ -132,7 +134,7 @@ class Page:
         """What a line of trials was trained, in words: 1 epoch of 2,500 images; by its share where that is not told."""
         config = trial.record["config"] if hasattr(trial, "record") else {}
         if "epochs" not in config:
-            return f"{100 * trial.share:.2g} % of the training"
+            return f"{markup.percent(trial.share)} of the training"
         count, images = len(trial.history), config.get("train_limit")
         return markup.counted(count, "epoch") + (f" of {images:,} images" if images else "")
 

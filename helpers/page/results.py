@@ -174,7 +174,7 @@ def sentence(text: str, source: str | None, where: str) -> tuple[str, list[float
 
 def shortened(shares: list[float], lengths: dict[str, str]) -> str:
     """What follows a text with marked numbers: how short their trainings were, in the words of `lengths` by share."""
-    words = [lengths.get(f"{share:g}") or f"{100 * share:.2g} % of the training" for share in sorted(shares)]
+    words = [lengths.get(f"{share:g}") or f"{markup.percent(share)} of the training" for share in sorted(shares)]
     if not words:
         return ""
     return f" ({SHORTENED}: shortened{', the least' * (len(set(words)) > 1)} to {words[0]})"

@@ -1,5 +1,6 @@
 """Keeping the checkout clean: notebooks without outputs, and room on the disk again."""
 
+import contextlib
 import json
 import shutil
 import sys
@@ -53,12 +54,20 @@ def lint_notebooks() -> int:
 
 
 def clean_notebooks() -> None:
-    """Take outputs, counts and editors' metadata out of the notebooks; give an id to cells without."""
+    """Take outputs, counts and editors' metadata out of the notebooks; give an id to cells without.
+
+    Raises CourseworkError naming those that cannot be read, after the others are clean.
+    """
     import nbformat
 
+    broken = []
     for path in sorted(base.NOTEBOOKS.glob("*.ipynb")):
-        nb = nbformat.read(path, as_version=4)
-        seen = set()  # ids
+        try:
+            nb = nbformat.read(path, as_version=4)
+        except Exception as error:  # nbformat has many
+            broken.append(f"{path.name}: {str(error).splitlines()[0]}")
+            continue
+        nb.nbformat_minor, seen = 5, set()  # the first version whose cells have ids; ids
         kept = {"coursework": nb.metadata["coursework"]} if "coursework" in nb.metadata else {}
         nb.metadata = nbformat.from_dict(METADATA | kept)
         for number, cell in enumerate(nb.cells, 1):
@@ -72,6 +81,8 @@ def clean_notebooks() -> None:
         if text != path.read_text(encoding="utf-8"):
             base.write_atomically(path, text)
             print(f"cleaned {path.name}")
+    if broken:
+        raise CourseworkError(f"no notebook, mend or remove: {'; '.join(broken)}")
 
 
 def lock() -> None:
@@ -100,7 +111,7 @@ def publish(given: dict[str, str]) -> None:
     names = sorted(path.stem for path in base.NOTEBOOKS.glob("*.ipynb"))
     for name in names:
         state = folder / f"{name}.json"
-        if not state.exists() or json.loads(state.read_text(encoding="utf-8")).get("status") not in COMPLETE:
+        if not _is_complete(state):
             raise CourseworkError(f"{state} is no complete page; run make report BUDGET={folder.name} first")
     for name in [f"{name}.{kind}" for name in names for kind in ("json", "html")] + ["index.html", "check.py"]:
         base.write_atomically(base.PUBLISHED / name, (folder / name).read_bytes())
@@ -111,6 +122,13 @@ def publish(given: dict[str, str]) -> None:
     print(f"{len(names)} pages copied to {base.PUBLISHED}")
     print(copy_to_published())
     readme.write()
+
+
+def _is_complete(state: Path) -> bool:
+    """Whether a page's JSON says that it is complete; not where it is absent or damaged."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return json.loads(state.read_text(encoding="utf-8")).get("status") in COMPLETE
+    return False
 
 
 def clean() -> None:
@@ -127,6 +145,12 @@ def distclean() -> None:
     _remove([base.RECORDS, base.CACHE, base.ROOT / ".venv", *base.ROOT.glob("*.egg-info")])
 
 
+def _agrees(question: str) -> bool:
+    with contextlib.suppress(EOFError):  # Ctrl-D is no yes
+        return input(question).strip().lower() in ("y", "yes")
+    return False
+
+
 def _remove(paths: list[Path]) -> None:
     """Say what goes and how large it is; remove it after a yes where a person can give one."""
     paths = [path for path in paths if path.exists()]
@@ -136,7 +160,7 @@ def _remove(paths: list[Path]) -> None:
         print(f"{size / 1e6:10.1f} MB  {path.relative_to(base.ROOT)}")
     if not paths:
         print("nothing to remove")
-    elif sys.stdin.isatty() and input("Remove this? [y/N] ").strip().lower() not in ("y", "yes"):
+    elif sys.stdin.isatty() and not _agrees("Remove this? [y/N] "):
         raise CourseworkError("nothing was removed")
     for path in paths:
         if path.is_dir():

@@ -118,7 +118,7 @@ def _headline(rubric, pages, summary):
             answer = summary.get(f"ours.{name}", answer)  # under the reading that decides
             if isinstance(keys, dict):
                 reading = reading_behind(answer, {name: _result(pages, key, rubric)[0] for name, key in keys.items()})
-                network = f"{network}, {reading}"
+                network += f", {reading}" if reading else ""
             row = _row((answer, page), f"Report {claim['report']}", network, str(claim["value"]))
             rows.append(row | {"verdict": _verdict(summary, name)})
     for own in rubric["headline"].get("ours", []):
@@ -129,9 +129,9 @@ def _headline(rubric, pages, summary):
 
 
 def reading_behind(answer: dict, readings: dict[str, dict | None]) -> str:
-    """The name of the reading, of several with their results, whose result the summary's answer repeats."""
-    values = answer and answer["values"]
-    return next(name for name, result in readings.items() if (result and result["values"]) == values)
+    """The name of the reading, of several with their results, whose result the summary's answer repeats; else ""."""
+    alike = (name for name, result in readings.items() if answer and result and result["values"] == answer["values"])
+    return next(alike, "")
 
 
 def _verdict(summary, claim):

@@ -6,7 +6,7 @@ from pathlib import Path
 import jinja2
 
 from helpers.base import CourseworkError
-from helpers.page.markup import number
+from helpers.page.markup import number, percent
 from helpers.report import check, sealed
 from helpers.report.export.facts import named
 
@@ -67,7 +67,7 @@ def evidence(results: dict, patterns=HEADLINES, otherwise: bool = True, titles=N
     keys = [key for key in keys if results[key].get("share", 1) == 1] or keys  # trained in full, where there are such
     shown = {key: results[key] for key in keys[:EVIDENCE]}
     shares = {key: result.get("share", 1) for key, result in shown.items()}
-    short = {key: f", {100 * share:.2g} % of the training" if share < 1 else "" for key, share in shares.items()}
+    short = {key: f", {percent(share)} of the training" if share < 1 else "" for key, share in shares.items()}
     return [(named(key, titles or {}), in_words(result, key) + short[key]) for key, result in shown.items()]
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
 from helpers.claims import claims, evidence
-from helpers.page.markup import quantity
+from helpers.page.markup import percent, quantity
 from helpers.report.export.order import load_rubric
 from helpers.report.index import reading_behind
 
@@ -97,7 +97,7 @@ def _own(results: dict) -> list[str]:
 
 def _in_words(result: dict) -> str:
     """An accuracy with its deviation, and how much was trained where that is not all."""
-    shortened = "" if result["share"] == 1 else f" ({100 * result['share']:.2g} % of the training)"
+    shortened = "" if result["share"] == 1 else f" ({percent(result['share'])} of the training)"
     return quantity("accuracy", result["value"], result["std"]) + shortened
 
 

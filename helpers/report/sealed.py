@@ -12,7 +12,13 @@ import re
 
 BLANK = "0" * 64  # stands in the file's own slot while it is hashed
 MARK = "<!--§ "  # begins a section
-COMMENT = re.compile(r"<!--(?!-?>)(?:(?!--!?>|<!--).)*-->", re.DOTALL)  # of HTML: nobody who reads the page sees it
+# A comment of HTML, which nobody who reads the page sees; what looks like one inside a tag, a style sheet, a script or
+# the title is none, so these are matched before it.
+COMMENT = re.compile(
+    r"""<(style|script|title|textarea|xmp|noscript|template)\b.*?(?:</\1\s*>|\Z)"""
+    r"""|<[a-z/](?:[^>"']|"[^"]*"|'[^']*')*>|(<!--(?!-?>)(?:(?!--!?>|<!--).)*-->)""",
+    re.DOTALL | re.IGNORECASE,
+)
 UNSEEN = "an HTML comment or an empty line was changed, nothing that is read:"
 # SHA-256 of the official Fashion-MNIST test labels, as the idx file that is published: a header, then 10,000 bytes.
 OFFICIAL_LABELS = "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
@@ -44,7 +50,7 @@ def sections(text):
 
 def read_lines(content):
     """(number, first six digits of its SHA-256, line) of each line that is not empty, HTML comments left out."""
-    lines = enumerate(COMMENT.sub("", content).split("\n"), 1)
+    lines = enumerate(COMMENT.sub(lambda match: "" if match[2] else match[0], content).split("\n"), 1)
     return [(n, digest(line)[:6], line) for n, line in lines if line.strip()]
 
 
@@ -61,8 +67,9 @@ def prints(printed, value):
 
 def embedded(text, name):
     """The JSON that the page carries under this id. Raises Unreadable if it is absent, damaged or huge."""
-    content, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
-    if not closed:
+    opening = f'<script id="{name}" type="application/json">'
+    content, closed, _ = text.rpartition(opening)[2].partition("</script>")  # an earlier one stands in somebody's text
+    if opening not in text or not closed:
         why = f"carries no {name}: not a page of this project, or only a part of one"
         raise Unreadable(why if text else "is empty")
     try:

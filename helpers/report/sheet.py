@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("files", nargs="+", metavar="HAND-IN.zip", type=Path)
     parser.add_argument("--csv", action="store_true", help="one line of comma-separated values for each criterion")
     options = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know a name's letters
     table, wrong = [COLUMNS], []
     for path in options.files:
         try:
@@ -54,7 +55,8 @@ def write_marking_sheet(source: Path) -> Path:
     tasks, author = _read(source)
     folder = source.name if source.is_dir() else ""  # a sheet links to pages that lie open beside it
     total = sum(task["weight"] for task in tasks)
-    text = render("marking.html.j2", tasks=tasks, folder=folder, name=source.name, author=author, total=total)
+    name = sealed.plain(source.name)
+    text = render("marking.html.j2", tasks=tasks, folder=folder, name=name, author=author, total=total)
     path = source.parent / f"marking-sheet-{source.name if folder else source.stem}.html"
     return write_atomically(path, gate(text, "marking sheet"))
 

@@ -12,6 +12,7 @@ FIXED = (1980, 1, 1, 0, 0, 0)  # the date of every file in the archive
 # Folder in the archive -> patterns of the files that it takes from the checkout; with them the pages can be made again.
 CODE = {"": ("*.md", "Makefile", "*.toml", "*.lock", "environment.yml", "LICENSE"), "helpers": ("**/*.py", "**/*.md")}
 CODE |= {"helpers/report/export/template": ("*",), "helpers/claims/template": ("*",)}
+CODE |= {"tests/bench": ("*.py",), "tests/faults": ("kinds.py",), "reports/published": ("fault_counts.json",)}
 
 
 def write_submission(folder: Path) -> Path:

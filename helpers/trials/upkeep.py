@@ -5,6 +5,7 @@ from collections import Counter, defaultdict, deque
 from concurrent import futures
 
 from helpers import base
+from helpers.base import CourseworkError
 from helpers.data import sources
 from helpers.trials import adoption, engine, kinds, probe, records, worker
 from helpers.trials.runner import finished
@@ -54,7 +55,8 @@ def rm_stale() -> str:
     for path in here:
         for suffix in (".json", ".npz", ".pt"):
             path.with_suffix(suffix).unlink(missing_ok=True)
-    for path in base.RECORDS.glob("*/.*.*.*"):  # halves that write_atomically could not remove
+    halves = base.RECORDS.glob("*/.*.*.*")  # that write_atomically could not remove
+    for path in [*halves, *base.RECORDS.glob("*/.state/*.pt")]:  # and what an interrupted training would go on from
         if path.is_file() and time.time() - path.stat().st_mtime > 3600:
             path.unlink(missing_ok=True)
     return f"{len(here)} stale records removed; {len(stale) - len(here)} committed ones are stale: adopt or train them"
@@ -151,7 +153,11 @@ def _probed(trainings: list[dict]):
                 running[machine.submit(*arguments, name=record["key"], threads=threads)] = entry
             done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
             for future in done:
-                yield *running.pop(future), future.result()
+                try:
+                    measured = future.result()
+                except engine.LOST:
+                    measured = worker.failure(CourseworkError("its worker was lost (killed by the system?)"))
+                yield *running.pop(future), measured
     finally:
         machine.close(abandon=bool(running))
 

@@ -325,6 +325,13 @@ def test_a_table_may_say_what_its_fractions_are():
     assert ">0.11</td>" in markup.table(frame, "T")
 
 
+def test_a_share_in_percent_is_never_all_where_some_is_missing(a_page):
+    shares = [markup.percent(share) for share in (0.0014, 0.02, 0.333, 0.98, 0.997, 0.9999, 1)]
+    assert shares == ["0.14 %", "2 %", "33 %", "98 %", "99.7 %", "99.9 %", "100 %"]
+    with pytest.raises(CourseworkError, match="as a fraction of 1"):
+        a_page.publish("gap", 12.3, unit="%")
+
+
 def test_rounded_numbers_end_in_a_digit_and_nouns_agree_with_theirs():
     rounded = [markup.digits(value, 1) for value in (4.4e-5, 1.1e-16, 1.04, 6.02)]
     assert rounded == ["4 × 10⁻⁵", "1 × 10⁻¹⁶", "1", "6"]

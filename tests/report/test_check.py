@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import sample_page
 
+from helpers import base
 from helpers.base import data_folder, pack_labels
 from helpers.page.markup import number
 from helpers.report import check, index, sealed
@@ -342,6 +343,32 @@ def test_what_only_looks_like_a_comment_is_read(page, tmp_path, capsys, hidden):
     _, words = checked(capsys, edited(page, tmp_path, "<p>The gap between", f"{hidden}<p>The gap between"))
     assert "CHANGED since export (" in words
     assert COMMENTS not in words
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("<style>", "<style><!-- td.num { font-size: 0 } -->"), ('<p class="home">', '<p <!-- hidden --> class="home">'),
+    ('<p class="home">', '<p title="<!-- said -->" class="home">'), ("<title>", "<title><!-- another --> "),
+    ("<p>The gap between", "<style><!-- p { display: none } -->\n<p>The gap between"),
+])  # fmt: skip
+def test_inside_a_style_a_tag_or_the_title_there_are_no_comments(page, tmp_path, capsys, old, new):
+    """A browser obeys them there, or shows them."""
+    _, words = checked(capsys, edited(page, tmp_path, old, new))
+    assert "CHANGED since export (" in words
+    assert COMMENTS not in words
+
+
+def test_facts_in_somebodys_comment_are_not_those_of_the_page(tmp_path, capsys):
+    run = base.to_json({"status": "complete", "budget": "full", "author": "Nobody", "notebook": "task5"})
+    spoof = f'<!-- <script id="run" type="application/json">{run}</script> -->'
+    content = [*sample_page.cells(), sample_page.new_markdown_cell(f"Words. {spoof}")]
+    _, words = checked(capsys, sample_page.page(tmp_path, content=content))
+    assert "untouched since export (complete, standard budget)" in words
+
+
+def test_a_displayed_table_of_windows_is_no_edit(tmp_path, capsys):
+    table = sample_page.new_markdown_cell("<p>one\r\ntwo</p>")
+    code, words = checked(capsys, sample_page.page(tmp_path, content=[*sample_page.cells(), table]))
+    assert code == 0 and "untouched" in words
 
 
 def test_a_comment_of_the_page_itself_may_be_edited_and_is_told(tmp_path, capsys):

@@ -40,6 +40,23 @@ def test_complete_pages_are_copied_and_the_readme_is_written(home):
     assert (base.PUBLISHED / "task.html").read_text() == "task" and home == ["README"]
 
 
+def test_a_damaged_page_is_one_line(home):
+    (base.REPORTS / "standard" / "task.json").write_text("{")
+    with pytest.raises(CourseworkError, match="is no complete page"):
+        housekeeping.publish({"BUDGET": "standard"})
+
+
+def test_an_older_notebook_is_cleaned_into_a_valid_one_and_a_broken_one_stops_no_other(home, capsys):
+    cell = {"cell_type": "code", "source": "1", "metadata": {}, "outputs": [], "execution_count": 3}
+    older = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    (base.NOTEBOOKS / "task.ipynb").write_text(json.dumps(older))
+    (base.NOTEBOOKS / "summary.ipynb").write_text("no notebook")
+    with pytest.raises(CourseworkError, match=r"no notebook, mend or remove: summary\.ipynb: ") as caught:
+        housekeeping.clean_notebooks()
+    assert "\n" not in str(caught.value) and "cleaned task.ipynb" in capsys.readouterr().out
+    assert housekeeping.problems(base.NOTEBOOKS / "task.ipynb") == []
+
+
 @pytest.mark.parametrize("given", [{"BUDGET": "standard"}, {}])
 def test_nothing_is_copied_where_a_page_is_not_complete(home, given):
     (base.REPORTS / "standard" / "task.json").write_text(json.dumps({"status": "failed"}))

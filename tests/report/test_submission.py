@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 
+import nbformat
 import pytest
 import sample_page
 from test_index import build
@@ -93,6 +94,27 @@ def test_the_author_given_stands_on_every_page_and_in_the_index(reports, capsys)
     before = {path.name: path.read_bytes() for path in reports.glob("task*.html")}
     assert command.main(["submission"]) == 0  # who has signed is not asked again
     assert {path.name: path.read_bytes() for path in reports.glob("task*.html")} == before
+
+
+def test_a_page_that_cannot_be_signed_fails_the_command_and_stays(reports):
+    executed = reports / "task4_training.ipynb"
+    nb = nbformat.read(executed, as_version=4)
+    nb.cells.append(nbformat.v4.new_markdown_cell("A work that nobody wrote [@nobody1900]."))
+    nbformat.write(nb, executed)
+    files = [reports / f"task4_training.{kind}" for kind in ("html", "json")]
+    before = [file.read_bytes() for file in files]
+    with pytest.raises(CourseworkError, match=r"task4_training: .*nobody1900"):
+        command.main(["submission", "AUTHOR=Ada Lovelace"])
+    assert [file.read_bytes() for file in files] == before
+    assert not (reports.parent / "submission.zip").exists()
+
+
+def test_no_page_is_signed_under_a_build(reports):
+    lock = base.file_lock(reports / ".lock")
+    with pytest.raises(CourseworkError, match="another build is writing"):
+        command.main(["submission", "AUTHOR=Ada Lovelace"])
+    lock.release()
+    assert authors(reports) == {""}
 
 
 def test_without_a_terminal_a_missing_author_is_one_line(reports, monkeypatch):

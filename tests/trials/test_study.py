@@ -487,6 +487,18 @@ def test_a_record_whose_probe_repeats_is_adopted_and_not_trained_again(module, a
     assert list(frame["record"]) == list(first["record"]) and set(frame["adopted"]) == {"equal"}
 
 
+def test_a_probe_that_failed_is_no_probe_that_differed(module, tmp_path):
+    """A lack of memory passes; the record is asked again."""
+    own, edit = module
+    first = trials.run(own.train, [own.Config(epochs=n) for n in EPOCHS], study="study", jobs=1)
+    room = tmp_path / "room"
+    edit('"Count."', f'"Count."\n    if not __import__("os").path.exists({str(room)!r}):\n        raise MemoryError')
+    assert trials.recall(own.train, [own.Config(epochs=n) for n in EPOCHS], study="study").empty
+    room.touch()
+    frame = trials.recall(own.train, [own.Config(epochs=n) for n in EPOCHS], study="study")
+    assert list(frame["record"]) == list(first["record"]) and set(frame["adopted"]) == {"equal"}
+
+
 @pytest.mark.parametrize("change", ["2 * config.seed +", "1.0001 * config.seed +"])
 def test_a_record_whose_probe_differs_is_trained_again(module, change):
     """On the platform of its probe the smallest change counts."""

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from helpers import base
+from helpers.base import CourseworkError
 
 QUIET = 60.0  # seconds between lines about running notebooks where the output is no terminal
 
@@ -90,6 +91,18 @@ def _trials(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
     except (OSError, ValueError, IndexError):
         return {}
+
+
+@contextlib.contextmanager
+def locked(folder: Path):
+    """Hold the lock of a folder of pages; CourseworkError where another build holds it."""
+    lock = base.file_lock(folder / ".lock")
+    if lock is None:
+        raise CourseworkError(f"another build is writing to {folder}; wait for it or stop it")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

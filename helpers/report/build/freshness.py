@@ -8,6 +8,7 @@ from pathlib import Path
 
 from helpers import base
 from helpers.page.parameters import budget_values, without_magics
+from helpers.report.export.order import neighbours
 from helpers.trials.source import imported, source_hash
 
 SET_AGAIN = ("prose", "template", "author", "page")  # a change of these needs no kernel
@@ -50,20 +51,30 @@ def inputs(nb: dict, name: str, budget: str, **given) -> dict:
         "lock": f"{file_hash(base.CHECKOUT / 'requirements.lock')}, Python {platform.python_version()}",
         "prose": digest([_prose(cell) for cell in nb["cells"]]),
         "reads": digest([file_hash(file) for file in files]),
-        "template": _template(),
+        "template": digest([_template(), neighbours(name)]),
         **{key: digest(value) for key, value in given.items()},
     }
 
 
 def records(used: list, budget: str) -> str:
-    """Hash of the records a page was made from, as far as they are still there, and of those committed since.
+    """Hash of the records a page was made from, as far as they are still there, and of those in full since.
 
     used: [study, key, checksum] each. At smoke nothing committed is read, so none is looked at.
     """
     present = [[study, key, checksum if _stands(study, key, checksum) else ""] for study, key, checksum in used]
     folders = {study: base.PUBLISHED / "records" / study for study, _, _ in used}
-    committed = {s: sorted(p.stem for p in f.glob("*.json")) for s, f in folders.items()}
-    return digest([sorted(present), committed if budget != "smoke" else {}])
+    whole = {study: sorted({*_keys(folder), *_whole_here(study)}) for study, folder in folders.items()}
+    return digest([sorted(present), whole if budget != "smoke" else {}])
+
+
+def _keys(folder: Path) -> list[str]:
+    return [path.stem for path in folder.glob("*.json")]
+
+
+def _whole_here(study: str) -> list[str]:
+    """The keys of this machine's own trainings in full of a study: a page shows them in place of shortened ones."""
+    paths = (base.RECORDS / study).glob("*.json")
+    return [path.stem for path in paths if b'"budget":"full"' in path.read_bytes()]
 
 
 def changes(now: dict, before: dict | None) -> list[str]:

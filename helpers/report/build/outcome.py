@@ -177,6 +177,8 @@ def write_page(job: Job, nb, state: dict, folder: Path) -> tuple[dict, list[str]
     warned = [str(w.message) for w in caught if w.category is UserWarning]
     keeps = _keeps_the_page_before(job, state, folder)
     place = folder / FAILED if keeps else folder
+    if not keeps:
+        (folder / f"{job.name}.json").unlink(missing_ok=True)
     base.write_atomically(place / f"{job.name}.ipynb", executed)
     if page:
         base.write_atomically(place / f"{job.name}.html", page)
@@ -192,12 +194,17 @@ def write_page(job: Job, nb, state: dict, folder: Path) -> tuple[dict, list[str]
 
 
 def sign(job: Job, author: str, folder: Path) -> None:
-    """Set the job's page in `folder` again with this author; nothing runs."""
+    """Set the job's page in `folder` again with this author; nothing runs.
+
+    Raises CourseworkError where the page cannot be set; the one before stays.
+    """
     import nbformat
 
     nb = nbformat.read(folder / f"{job.name}.ipynb", as_version=4)
     job.inputs = job.before["inputs"] | {"author": freshness.digest(author)}
-    write_page(job, nb, job.before | {"author": author, "inputs": job.inputs}, folder)
+    state, _ = write_page(job, nb, job.before | {"author": author, "inputs": job.inputs}, folder)
+    if state["status"] != job.before["status"]:
+        raise CourseworkError(f"{job.name}: {state['reason']}")
 
 
 def _set_page(executed: str, state: dict) -> str:

@@ -57,10 +57,7 @@ class Build:
             self.environment |= {"FRESH": "1", "COURSEWORK_FRESH_SINCE": worker.now()}
         self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            lock = base.file_lock(self.folder / ".lock")
-            if lock is None:
-                raise CourseworkError(f"another build is writing to {self.folder}; wait for it or stop it")
-            stack.callback(lock.release)
+            stack.enter_context(console.locked(self.folder))
             stack.enter_context(console.signals_as_interrupt())
             names = dict.fromkeys(name for job in self.selected for name in job.datasets)
             self.data_of = {name: sources.obtain(name, self.data) for name in names}
@@ -76,17 +73,22 @@ class Build:
         self._look()
         return index.write_index(self.folder, [self._state(job) for job in self.jobs.values()])
 
-    def sign(self) -> Path:
-        """Set the pages that lie in the folder again where they name another author; returns the new index."""
-        self._look()
-        for job in self.jobs.values():
-            has_page = job.before and (self.folder / f"{job.name}.ipynb").exists()
-            if has_page and job.before.get("author") != self.author:
-                outcome.sign(job, self.author, self.folder)
-        return self.index()
+    def sign(self) -> None:
+        """Set pages of another author again, and the index; CourseworkError where one cannot be set or a build runs."""
+        with console.locked(self.folder):
+            self._look()
+            for job in self.jobs.values():
+                has_page = job.before and (self.folder / f"{job.name}.ipynb").exists()
+                if has_page and job.before.get("author") != self.author:
+                    outcome.sign(job, self.author, self.folder)
+            self.index()
+
+    @property
+    def folder(self) -> Path:
+        """Where the pages of this budget lie."""
+        return base.REPORTS / self.budget
 
     def _look(self) -> None:
-        self.folder = base.REPORTS / self.budget
         self.jobs = {p.stem: outcome.read_job(p, self.folder) for p in sorted(base.NOTEBOOKS.glob("*.ipynb"))}
         named = {(job.before or {}).get("author") for job in self.jobs.values()} - {None, ""}
         if not self.author and len(named) == 1:  # who has signed pages once need not say so at every build
@@ -268,7 +270,7 @@ class Build:
         path = index.write_index(self.folder, states)
         selected = [state for state in states if state["notebook"] in {j.name for j in self.selected}]
         counts = Counter(state["status"] for state in selected)
-        if not built:
+        if not built and not self.stopped.is_set():
             self.log.say(f"Nothing to do: {len(selected)} pages are up to date.")
         else:
             self.log.say("; ".join(f"{number} {status}" for status, number in counts.items()))
@@ -277,7 +279,7 @@ class Build:
         self.log.say(f"Open {os.path.relpath(path)}")
         if any(entry["standin"] for state in selected for entry in state.get("data", [])):
             self.log.say(page.BANNER)
-        return int(not {*counts} <= {*COMPLETE})
+        return int(self.stopped.is_set() or not {*counts} <= {*COMPLETE})
 
     def _state(self, job: Job) -> dict:
         """The state for the index: of this build, else of an earlier one, stale where inputs changed since."""

@@ -8,7 +8,7 @@ import re
 from helpers.base import CourseworkError
 from helpers.page.parameters import BOUNDS, refuse_unknown
 
-OF_OTHERS = ("ALL", "NAME", "PYTHON")  # verify's, new-study's, make's own
+OF_OTHERS = ("NAME", "PYTHON")  # new-study's, make's own
 # A quoted text where one can begin, else one letter.
 PART = re.compile(r"""(?<=[=(\[{,: ])(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|.""", re.DOTALL)
 MOST_JOBS = max(16, 4 * (os.cpu_count() or 1))  # more processes than that only wait for each other
@@ -18,6 +18,7 @@ FORMS = {  # of the others: what a value looks like, in a pattern and in words
     "ENGINE": (r"local|(tcp|tls)://\S+:\d+", "local, or a Dask scheduler as tcp://host:port"),
     "SEED": (r"\d{1,9}", "a whole number"),
     "FRESH": ("[01]", "1 to run everything again, or 0"),
+    "ALL": ("[01]", "1 to verify every record, or 0"),
     "ONLY": (r"\S.*", "names or patterns of notebooks"),
     "SET": (r"\s*\w+=.*", '"name=value name=value", parameters of the notebooks'),
     "AUTHOR": (".*", "the name on the pages"),

@@ -105,7 +105,8 @@ def _parts(nb, name, prose, strict):
     What a cell tagged `opening` puts out stands before the first code: the result, which is known only at the end.
     """
     counts = Counter()  # kind of part -> how many there are
-    opening = [output for cell in nb.cells if "opening" in cell.metadata.get("tags", []) for output in cell.outputs]
+    openings = [cell for cell in nb.cells if "opening" in cell.metadata.get("tags", [])]
+    opening = [output for cell in openings for output in cell.get("outputs", [])]  # prose has none
     for cell in nb.cells:
         tags = cell.metadata.get("tags", [])
         if not cell.source.strip():

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from helpers.base import to_json
-from helpers.page.markup import number, with_minus_signs
+from helpers.page.markup import number, percent, with_minus_signs
 from helpers.page.page import BANNER, BUNDLE
 
 COMPLETE = ("complete", "complete, no results")  # a run that came to its end; the second of a notebook without a page
@@ -128,7 +128,7 @@ def result_rows(bundle: dict):
 
 
 def _share(share):
-    return f"{100 * share:.2g}\u00a0% of the full work"
+    return f"{percent(share)} of the full work".replace(" %", "\u00a0%")
 
 
 def provenance_rows(state: dict):

@@ -201,9 +201,12 @@ def with_references(html: str, anchors: set[str]) -> str:
 
 def in_text(html: str, change) -> str:
     """`html` with its text changed, but for links, code, formulas and headings."""
-    pieces = re.split(r"(<(?:a|code|pre|math|h\d)\b.*?</(?:a|code|pre|math|h\d)>|<[^>]*>)", html, flags=re.DOTALL)
-    pieces[::2] = map(change, pieces[::2])
-    return "".join(pieces)
+    kept = re.compile(r"<(a|code|pre|math|h\d)\b.*?</\1>|<[^>]*>", re.DOTALL)
+    pieces, end = [], 0
+    for match in kept.finditer(html):
+        pieces += [change(html[end : match.start()]), match[0]]
+        end = match.end()
+    return "".join([*pieces, change(html[end:])])
 
 
 def stream_text(text: str, stderr: bool = False) -> str:

@@ -18,7 +18,9 @@ def seal(text: str, bundle: dict, run: dict) -> str:
     """`text` with its JSON, the list of its hashes, and a manifest that ends in the hash of the whole file."""
     spare = {key: _spare(result, bundle.get("budget")) for key, result in bundle.get("results", {}).items()}
     content = bundle_text(bundle | {"results": spare}) if bundle else "{}"
-    text = _insert(text, "RESULTS", content.replace("<", "\\u003c"))
+    if len(content) > sealed.JSON:
+        raise CourseworkError(f"its results are {len(content):,} characters, at most {sealed.JSON:,}: publish fewer")
+    text = _insert(text.replace("\r\n", "\n"), "RESULTS", content.replace("<", "\\u003c"))
     text = _insert(text, "RUN", to_json(run).replace("<", "\\u003c"))
     groups = {name: [] for name in KINDS.values()}
     for kind, _, content in sealed.sections(text):
@@ -68,10 +70,14 @@ class _Gate(HTMLParser):
         for name in ("src", "srcset", "poster", "data", "action", "background"):
             if name in attrs and not attrs[name].startswith("data:"):
                 self.wrong.append(f"<{tag} {name}={attrs[name][:60]!r}> would be fetched; embed it in the notebook")
-        if (tag == "link" and not attrs.get("href", "").startswith("data:")) or tag in ("iframe", "object", "embed"):
+        hrefs = [attrs.get(name, "") for name in ("href", "xlink:href")]
+        fetches = tag not in ("a", "area") and not all(href.startswith(("data:", "#")) for href in hrefs if href)
+        moves = tag == "base" or (tag == "meta" and attrs.get("http-equiv", "").lower() == "refresh")
+        if fetches or moves or tag in ("iframe", "object", "embed"):
             self.wrong.append(f"<{tag}> would be fetched; leave it out")
         runs = tag == "script" and attrs.get("type") != "application/json"
-        if runs or any(name.startswith("on") for name in attrs) or "javascript:" in attrs.get("href", ""):
+        runs |= any("javascript:" in "".join(href.split()).lower() for href in hrefs)
+        if runs or any(name.startswith("on") for name in attrs):
             self.wrong.append(f"<{tag}> runs a script; pages have none")
         if tag == "img" and not attrs.get("alt", "").strip():
             self.wrong.append("an image has no alt text; say what it shows")
@@ -87,7 +93,8 @@ def gate(text: str, name: str) -> str:
     """`text` as it is; raises CourseworkError on what would be fetched or run, images without alt, ids used twice."""
     reader = _Gate()
     reader.feed(text)
-    if re.search(r"<style\b[^>]*>[^<]*(@import|url\()", text):
+    sheets = re.findall(r"<style\b[^>]*>(.*?)</style", text, re.DOTALL | re.IGNORECASE)
+    if any(re.search(r"@import|url\(", sheet, re.IGNORECASE) for sheet in sheets):
         reader.wrong.append("a style sheet would fetch something; leave it out")
     if reader.wrong:
         raise CourseworkError(f"{name}: {reader.wrong[0]}")

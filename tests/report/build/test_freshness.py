@@ -1,8 +1,10 @@
 """What a page stands on: each change is seen, under its name."""
 
 import copy
+import json
 
 import pytest
+from tiny_notebooks import CHECKOUT
 
 from helpers import base
 from helpers.report.build import freshness
@@ -78,6 +80,28 @@ def test_an_image_file_belongs_to_the_text(home):
     before = inputs(notebook())
     (home / "notebooks" / "figure.png").write_bytes(b"two")
     assert freshness.changes(inputs(notebook()), before) == ["prose"]
+
+
+def test_a_new_neighbour_sets_the_page_again(home):
+    """The links to the page before and the one after, with their titles, stand on the page."""
+    for name in ("own", "other"):
+        (home / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook()))
+    (home / "notebooks" / "rubric.yaml").write_text((CHECKOUT / "notebooks" / "rubric.yaml").read_text())
+    before = inputs(notebook())
+    (home / "notebooks" / "third.ipynb").write_text(json.dumps(notebook()))
+    assert freshness.changes(inputs(notebook()), before) == ["template"]
+
+
+def test_own_trainings_in_full_make_a_shortened_page_stale(home, monkeypatch):
+    for name in ("RECORDS", "PUBLISHED"):
+        monkeypatch.setattr(base, name, home / name)
+    (home / "RECORDS" / "study_a").mkdir(parents=True)
+    used = [["study_a", "a" * 20, "1" * 64]]
+    before = freshness.records(used, "standard"), freshness.records(used, "smoke")
+    (home / "RECORDS" / "study_a" / f"{'b' * 20}.json").write_text('{"budget":"standard"}')
+    assert (freshness.records(used, "standard"), freshness.records(used, "smoke")) == before
+    (home / "RECORDS" / "study_a" / f"{'c' * 20}.json").write_text('{"budget":"full"}')
+    assert freshness.records(used, "standard") != before[0] and freshness.records(used, "smoke") == before[1]
 
 
 def test_files_that_a_notebook_reads_and_what_they_import_are_seen(home):

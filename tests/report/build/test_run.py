@@ -11,6 +11,9 @@ import nbformat
 import pytest
 from tiny_notebooks import CHECKOUT, FINISH, environment, report, state, write_notebook
 
+from helpers import base
+from helpers.report.build.run import Build
+
 GOOD = (
     'page.publish("lr", [page.lr, 3 * page.lr], seeds=[0, 1])\npage.say("{lr.n} values")',
     f'import sys\n\npage.publish("pinned", sys.executable == {sys.executable!r})\nprint("printed")',
@@ -135,7 +138,7 @@ def test_what_changed_decides_what_is_done(small):
     write_notebook(small, "added", 'page.publish("b", 2)', FINISH, reads=["reports/bench.json"])  # registered nowhere
     built = report(small, "BUDGET=smoke")
     assert "added" in built.stdout
-    assert "page only" not in built.stdout
+    assert "Setting good again, changed: how pages are set\n" in built.stdout  # it has a neighbour now
     assert "added.html" in (small / "reports" / "smoke" / "index.html").read_text()
     assert state(small, "good")["started"] == started
 
@@ -162,6 +165,7 @@ WRONG = {
     "JOBS=many": "JOBS=many",
     "ENGINE=cloud": "tcp://",
     "ONLY=task9": "good",
+    "ALL=yes": "ALL=yes",
     "SET=lr=abc": "lr=abc",
     "SET=lr=-1": "above 0",
     "SET=epochs=0": "at least 1",
@@ -365,6 +369,26 @@ def test_an_interrupt_stops_kernels_and_marks_their_pages(tmp_path, number):
     assert "interrupted" in page_of(tmp_path, "long")
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
+
+
+def test_a_build_that_is_stopped_before_a_kernel_starts_has_not_done_its_work(tmp_path, monkeypatch, capsys):
+    """Even where the pages of an earlier build lie there."""
+    write_notebook(tmp_path, "good", *GOOD)
+    assert report(tmp_path, "BUDGET=smoke").returncode == 0
+    for name, path in {"ROOT": "", "NOTEBOOKS": "notebooks", "REPORTS": "reports", "CACHE": "data/cache"}.items():
+        monkeypatch.setattr(base, name, tmp_path / path)
+
+    compare, calls = Build._compare, []
+
+    def interrupted_once(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        compare(*arguments)
+
+    monkeypatch.setattr(Build, "_compare", interrupted_once)
+    assert Build(budget="smoke", data="standin", fresh=True).go() == 1
+    assert "Nothing to do" not in capsys.readouterr().out
 
 
 def test_stand_in_data_is_the_last_word(tmp_path):

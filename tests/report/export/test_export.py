@@ -19,7 +19,7 @@ from helpers.report import check, sealed
 from helpers.report.export import facts
 from helpers.report.export.export import LARGE
 from helpers.report.export.facts import duration, moment
-from helpers.report.export.pieces import stream_text
+from helpers.report.export.pieces import stream_text, with_references
 from helpers.report.export.seal import seal
 
 
@@ -293,11 +293,32 @@ def test_a_run_that_published_nothing_stops_the_export(tmp_path):
     "<style>@import 'a.css';</style>", '<style type="text/css">p { background: url(a.png) }</style>',
     '<video poster="a.png"></video>', '<img src="data:image/png;base64,AA==" alt="">', '<p id="content">a</p>',
     '<form action="https://example.org"></form>', '<img srcset="a.png" src="data:," alt="a">',
+    '<meta http-equiv="Refresh" content="0; url=https://example.org">', '<base href="https://example.org/">',
+    '<svg><image href="https://example.org/a.png"></image></svg>', '<svg><use xlink:href="a.svg#b"></use></svg>',
+    '<a href="JavaScript:x()">a</a>', '<style>p::before { content: "<" } @IMPORT "a.css";</style>',
 ])  # fmt: skip
 def test_the_gate_refuses(tmp_path, markup):
     with pytest.raises(CourseworkError, match=r"^task4_training: ") as error:
         export(tmp_path, html(markup))
     assert "\n" not in str(error.value)
+
+
+def test_a_link_is_not_put_into_a_link():
+    html = "<h2>Why <code>lr</code> wins in Table 1</h2> See Table 1, <a href='x.html'><code>a</code> of Table 1</a>"
+    linked = 'See <a href="#table-1">Table 1</a>'
+    assert with_references(html, {"table-1"}) == html.replace("See Table 1", linked)
+
+
+def test_results_beyond_what_check_reads_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sealed, "JSON", 500)
+    with pytest.raises(CourseworkError, match=r"its results are [\d,]+ characters, at most 500: publish fewer"):
+        sample_page.page(tmp_path)
+
+
+def test_prose_tagged_as_an_opening_is_prose(tmp_path):
+    opening = markdown("In short: it works.")
+    opening["metadata"]["tags"] = ["opening"]
+    assert "In short: it works." in export(tmp_path, opening).main.text
 
 
 def test_links_and_embedded_images_pass(tmp_path):
