@@ -248,18 +248,20 @@ def fit(net: Network, images, labels, *, epochs: int, lr=0.1, batch_size=128, ru
     """Train the network and yield the number of each finished epoch; nothing happens unless it is iterated.
 
     With patience it ends early, when the loss on validation = (images, labels) has not fallen for so many epochs, and
-    the parameters of the best epoch come back.
+    the parameters of the best epoch come back; also where it is closed before.
     """
     rules, best = rules or Rules(), (np.inf, 0, [])
     images, labels = np.asarray(images), np.asarray(labels)  # a memmap's slices are slow
-    for epoch in range(1, epochs + 1):
-        order = np.random.default_rng([seed, epoch if rules.reshuffle else 1]).permutation(len(labels))
-        train_epoch(net, images, labels, order, lr=lr, batch_size=batch_size, rules=rules)
-        yield epoch
-        loss = np.inf if patience is None else evaluate(net, *validation)["loss"]
-        if loss < best[0]:
-            best = (loss, epoch, [p.copy() for p in net.parameters])
-        elif patience is not None and epoch - best[1] >= patience:
-            break
-    for parameter, kept in zip(net.parameters, best[2]):
-        parameter[...] = kept
+    try:
+        for epoch in range(1, epochs + 1):
+            order = np.random.default_rng([seed, epoch if rules.reshuffle else 1]).permutation(len(labels))
+            train_epoch(net, images, labels, order, lr=lr, batch_size=batch_size, rules=rules)
+            yield epoch
+            loss = np.inf if patience is None else evaluate(net, *validation)["loss"]
+            if loss < best[0]:
+                best = (loss, epoch, [p.copy() for p in net.parameters])
+            elif patience is not None and epoch - best[1] >= patience:
+                break
+    finally:
+        for parameter, kept in zip(net.parameters, best[2]):
+            parameter[...] = kept

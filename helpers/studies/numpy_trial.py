@@ -85,13 +85,15 @@ def train_numpy(config: NumpyConfig, context) -> dict:
         config.layers, seed=config.seed, initialiser=config.initialiser, biases=config.biases, dtype=config.dtype
     )
     options = {name: getattr(config, name) for name in ("epochs", "lr", "batch_size", "seed", "patience")}
-    for epoch in numpy_net.fit(net, *train, rules=config, validation=validation, **options):
+    epochs = numpy_net.fit(net, *train, rules=config, validation=validation, **options)
+    for epoch in epochs:
         row, predictions = _measure(net, config, train, test)
         for name, value in row.items():
             history[name].append(value)
         context.epoch({"epoch": epoch, "epochs": config.epochs, "examples": epoch * len(index), **row})
         if not math.isfinite(row["test_loss"]):
             break
+    epochs.close()
     if held_out is not None:  # the best epoch's weights are back
         row, predictions = _measure(net, config, train, test)
     stuck = stuck_from(history, len(dataset.classes))

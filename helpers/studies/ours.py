@@ -168,7 +168,7 @@ def _values(config: ClassifierConfig) -> dict:
 
 def _chosen_by(field: str, values: dict, searched: dict) -> str:
     """Who chose a value: the search, where it is that of the search's winner; else it was given."""
-    if field == "augment":
+    if field == "augment" and tuple(values[field]) == tuple(searched.get(field, ())):
         return "mirroring given, the rest searched"
     if field == "epochs":
         return "time allowed"

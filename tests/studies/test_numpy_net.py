@@ -277,6 +277,21 @@ def test_early_stopping_brings_the_best_epoch_back():
     assert (net.weights[0] == weights[int(np.argmin(losses))]).all()
 
 
+def test_a_training_that_ends_in_nan_has_its_best_epoch_back():
+    images, labels = pictures(100)
+    net, first = Network(ARCHITECTURES[1]), None
+    epochs = numpy_net.fit(
+        net, images, labels, epochs=9, lr=0.2, batch_size=10, validation=(images, labels), patience=9
+    )
+    for epoch in epochs:
+        first = [parameter.copy() for parameter in net.parameters] if epoch == 1 else first
+        if epoch == 2:
+            net.weights[0][...] = np.nan
+            break
+    epochs.close()
+    assert all((parameter == kept).all() for parameter, kept in zip(net.parameters, first))
+
+
 @pytest.mark.parametrize(
     "make, words",
     [
