@@ -18,6 +18,7 @@ from helpers.studies import curves
 from helpers.trials import records
 
 LEAST_EPOCHS = 5  # of a training that stands for its kind
+CHANCE = 0.12  # of ten classes: an accuracy below this has learnt nothing
 METRICS = (
     "test_accuracy", "train_accuracy", "train_loss", "validation_accuracy", "best_test_accuracy", "best_epoch", "gap",
     "volatility", "stable_epoch", "seconds",
@@ -60,8 +61,7 @@ class Basis:
 def prior(rows: list[list[float]], metric: str) -> spread.Prior | None:
     """The prior from rows of values; of losses and times the deviations are relative to the row's mean."""
     several = [np.asarray(values) for values in rows if len(values) > 1]
-    units = [abs(v.mean()) or 1.0 if spread.is_relative(metric) else 1.0 for v in several]
-    variances = [v.var(ddof=1) / unit**2 for v, unit in zip(several, units)]
+    variances = [v.var(ddof=1) / spread.unit(metric, v.mean()) ** 2 for v in several]
     return spread.fit_prior(variances, [len(values) - 1 for values in several])
 
 
@@ -87,8 +87,7 @@ def _read(paths: tuple, _modified: int) -> Basis:
 
 def _measured(group: list[dict]) -> dict[str, Row]:
     """metric -> row of the seeds of one setting that neither failed nor ended at chance."""
-    alive = [record for record in group if record["status"] == "ok"]
-    alive = [record for record in alive if (record["metrics"].get("test_accuracy") or 1) >= 0.12]
+    alive = [record for record in group if record["status"] == "ok" and not _at_chance(record)]
     if not alive:
         return {}
     frame = pd.DataFrame([r["metrics"] | {"seconds": r["seconds"]} for r in alive])
@@ -104,6 +103,11 @@ def _measured(group: list[dict]) -> dict[str, Row]:
             floor = max(scatter(metric, record) for record in alive)
             measured[metric] = Row(values, marks, images_of(metric, alive[0]), floor)
     return measured
+
+
+def _at_chance(record: dict) -> bool:
+    accuracy = record["metrics"].get("test_accuracy")
+    return accuracy is not None and accuracy < CHANCE
 
 
 def marks_of(group: list[dict]) -> np.ndarray | None:
@@ -145,5 +149,4 @@ def scatter(metric: str, record: dict) -> float:
     curve = record["history"].get(metric) or []
     if kind(metric, record)[2] or record["status"] != "ok" or not curve or metric == "seconds":
         return 0.0
-    unit = abs(curve[-1] or 1.0) if spread.is_relative(metric) else 1.0
-    return spread.last_scatter(curve) / unit
+    return spread.last_scatter(curve) / spread.unit(metric, curve[-1] or 0.0)

@@ -42,6 +42,11 @@ def _names(key: str, *words: str) -> bool:
     return any(word in key.rpartition(".")[2] for word in words)
 
 
+def unit(key: str, mean: float) -> float:
+    """What the deviation of such a number is counted in: of losses and times the mean, of all else 1."""
+    return abs(mean) or 1.0 if is_relative(key) else 1.0
+
+
 def fixed_error(key: str, mean: float, images: int = IMAGES) -> float:
     """The standard error that an evaluation set of so many images alone gives a result.
 
@@ -112,10 +117,10 @@ def deviation(values: list[float], key: str, prior: Prior | None = None, floor: 
     n = len(values)
     if n == 0 or (prior is None and n < 3):
         return None
-    unit = abs(statistics.fmean(values)) or 1.0 if is_relative(key) else 1.0
-    own = statistics.variance(values) / unit**2 if n > 1 else 0.0
+    scale = unit(key, statistics.fmean(values))
+    own = statistics.variance(values) / scale**2 if n > 1 else 0.0
     variance, freedom = moderated(own, n, prior)
-    return unit * max(math.sqrt(variance), floor), freedom
+    return scale * max(math.sqrt(variance), floor), freedom
 
 
 @dataclass(frozen=True)

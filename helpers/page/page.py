@@ -13,7 +13,6 @@ import re
 import statistics
 import sys
 import textwrap
-import time
 from base64 import b64encode
 
 from helpers import base
@@ -40,7 +39,6 @@ class Page:
         self._predictions = {}
         self._data = []
         self._lengths = {}  # share of a shortened training -> what it was, in words
-        self._started = time.time()
         for name, value in parameters.items():
             if not hasattr(self, name):
                 setattr(self, name, value)
@@ -221,14 +219,14 @@ class Page:
         if dataset.standin:
             _display({"text/markdown": f"**{BANNER}**"}, {"coursework": {"role": "banner"}})
 
-    def predictions(self, labels, predicted, classes) -> None:
+    def predictions(self, labels, predicted) -> None:
         """Pack true labels (N,) and predicted ones, (N,) or one array per seed, all uint8.
 
         From these a reader of the page alone computes test_accuracy again.
         """
         runs = predicted if getattr(predicted[0], "ndim", 0) else [predicted]
         packed = {"labels": base.pack_labels(labels), "predicted": [base.pack_labels(run) for run in runs]}
-        self._predictions = {"key": "test_accuracy", "n": len(labels), "classes": list(classes), **packed}
+        self._predictions = {"key": "test_accuracy", **packed}
 
     def finish(self) -> None:
         """Hand results and provenance to the page; the last cell.
@@ -246,8 +244,6 @@ class Page:
             "results": self.published,
             "titles": {name: str(words) for name, words in getattr(self, "titles", {}).items()},
             "data": self._data,
-            "started": self._started,
-            "seconds": time.time() - self._started,
             "used": trials.used() if trials else [],
             "own": trials.own() if trials else [],
             "trials": trials.origins() if trials else {},

@@ -69,8 +69,7 @@ class Progress:
         if path := os.environ.get("COURSEWORK_PROGRESS"):
             so_far, elapsed = sum(self._processed.values()), self._last_line - self._start
             left = (sum(self._work.values()) - so_far) * elapsed / so_far if so_far else None
-            notebook = os.environ.get("COURSEWORK_NOTEBOOK") or self._study
-            line = {"notebook": notebook, "done": self._done, "total": len(self._work)}
+            line = {"done": self._done, "total": len(self._work)}
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line | {"seconds_left": left and round(left, 1)}) + "\n")
 

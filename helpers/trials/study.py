@@ -132,11 +132,11 @@ def spot_check(function, rows, *, study, seeds=(0,)):
         metric = "test_accuracy" if "test_accuracy" in old["metrics"] else next(iter(old["metrics"]))
         values = {"published": old["metrics"][metric], "again": again["metrics"].get(metric)}
         agreement = probe.compare(old, again)
-        line = {"row": trial.row, "seed": trial.config.seed, "agreement": agreement, "same": agreement == "equal"}
+        line = {"row": trial.row, "seed": trial.config.seed, "agreement": agreement}
         line["difference"] = None if None in values.values() else values["again"] - values["published"]
         alike = old["source"] == again["source"] and probe.same_platform(old["provenance"], again["provenance"])
         lines.append(line | values | {"comparable": alike})
-    columns = ["row", "seed", "agreement", "same", "difference", "published", "again", "comparable"]
+    columns = ["row", "seed", "agreement", "difference", "published", "again", "comparable"]
     return pd.DataFrame(lines, columns=columns)
 
 

@@ -384,13 +384,12 @@ def test_finish_hands_over_what_was_published(a_page, shell):
     banner = displayed(a_page.data, SimpleNamespace(**dataset))
     assert page.BANNER in banner[0][0]["text/markdown"]
     a_page.publish("test_accuracy", math.nan)
-    a_page.predictions([0, 1, 2], [0, 1, 1], ["a", "b", "c"])
+    a_page.predictions([0, 1, 2], [0, 1, 1])
     [(output, _)] = displayed(a_page.finish)
     bundle = output[page.BUNDLE]
     assert output["text/plain"] == ""
     assert bundle["data"] == [dataset]
     assert bundle["results"]["test_accuracy"]["value"] is None
-    assert bundle["predictions"]["n"] == 3
     assert len(bundle["predictions"]["predicted"]) == 1
 
 

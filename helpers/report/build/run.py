@@ -210,7 +210,7 @@ class Build:
         from helpers.report.build.kernel import KernelRun  # here: papermill loads when a notebook needs it
 
         with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
-            ours = {"COURSEWORK_BUILD": "1", "COURSEWORK_NOTEBOOK": job.name}
+            ours = {"COURSEWORK_BUILD": "1"}
             ours["COURSEWORK_PROGRESS"] = str(Path(scratch, "progress"))
             job.run = KernelRun(
                 notebook=job.path,

@@ -485,7 +485,7 @@ def test_a_notebook_that_really_ran(tmp_path, monkeypatch):
         "budget: str = 'smoke'\nseed: int = 0\ndevice: str = 'cpu'\ndata: str = 'auto'",
         "page = mu.begin('task9_tiny', globals())",
         "labels = np.arange(10, dtype=np.uint8)\npage.publish('test_accuracy', [0.9], seeds=[0])\n"
-        "page.predictions(labels, [np.where(labels < 9, labels, 0).astype(np.uint8)], list('abcdefghij'))",
+        "page.predictions(labels, [np.where(labels < 9, labels, 0).astype(np.uint8)])",
         "frame = pd.DataFrame({'epoch': [1, 2, 3], 'loss': [0.9, 0.5, 0.4]})\n"
         "page.show(figures.curves(frame, 'epoch', ['loss'], title='Loss'), 'The loss of {test_accuracy:.1f}.')",
         "page.table(frame, 'Loss by epoch')\npage.say('Accuracy {test_accuracy:.1f}')",
