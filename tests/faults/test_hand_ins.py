@@ -179,6 +179,8 @@ HAND_INS = {  # name -> (page as text -> content of the file, what its line says
     "rows that never end": (in_front('<tr data-key="">', 300_000), "CHANGED"),
     "cells that never end": (in_front('<tr data-key="">' + "<td" * 9_000, 30), "CHANGED"),
     "tags that never end": (in_prose("<" * 500_000), "CHANGED"),
+    "quotes that never end": (in_prose("<a" * 300_000 + "'"), "CHANGED"),
+    "styles that never end": (in_prose("<style" * 99_000), "CHANGED"),
     "a number in markup": (in_prose("&#" + "9" * 500_000), "CHANGED"),
     "a line for each letter": (in_prose("\n" * 5_000_000), "CHANGED"),
     "ten megabytes of faces": (lambda text: text + "x" * 9_000_000 + "\U0001f600", "CHANGED"),
