@@ -38,7 +38,7 @@ class Claim:
     def __post_init__(self):
         if self.kind not in judge.KINDS or not (self.evidence or self.undefined or self.check):
             raise ValueError(f"kind is one of {', '.join(judge.KINDS)}, with evidence, check or undefined")
-        if (self.margin is not None and self.margin <= 0) or self.classes < 2 or (self.images or 1) < 1:
+        if (self.margin is not None and self.margin <= 0) or self.classes < 2 or self.images == 0:
             raise ValueError("margin and images are above 0, classes at least 2")
         for text in self.evidence.values():
             match = EVIDENCE.fullmatch(text)
@@ -75,7 +75,7 @@ def _file(path: Path, modified: int) -> dict:
     """A claims file as YAML has it; one edited since is read again. Raises CourseworkError on one of another form."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CourseworkError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
     claims = content.get("claims") if isinstance(content, dict) else None
     if not isinstance(claims, list) or not all(isinstance(entry, dict) for entry in claims):

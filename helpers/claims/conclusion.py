@@ -107,8 +107,8 @@ def _counted(totals: dict, of: str) -> str:
     words = {"reproduced": "reproduced", "exceeded": "exceeded", "not_reproduced": "not reproduced"}
     words |= {"inconclusive": "inconclusive", "not_comparable": "not comparable", "not_run": "not run"}
     apart = {"consistent": "agree with the rest of it", "inconsistent": "contradict it"}
-    if totals["inconsistent"] == 1:
-        apart["inconsistent"] = "contradicts it"
+    for name, one in {"consistent": "agrees with the rest of it", "inconsistent": "contradicts it"}.items():
+        apart |= {name: one} if totals[name] == 1 else {}
     trained = [f"{{{of}.{name}}} {text}" for name, text in words.items() if totals[name]]
     checked = [f"{{{of}.{name}}} {text}" for name, text in apart.items() if totals[name]]
     text = f"Verdicts on {{{of}.claims}} claims: {', '.join(trained)}"

@@ -41,7 +41,11 @@ def load_results(budget: str) -> dict[str, dict]:
             bundle = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(bundle, dict) or not isinstance(bundle.get("results"), dict):
                 continue
-            for key, result in answers({short(path.stem): with_record_keys(bundle)}).items():
+            try:
+                bundle = with_record_keys(bundle)
+            except (LookupError, TypeError, AttributeError):  # damaged: as if it were not there
+                continue
+            for key, result in answers({short(path.stem): bundle}).items():
                 result["page"] = str(path.with_suffix(".html").relative_to(base.ROOT))
                 if key not in best or _weight(result) >= _weight(best[key]):
                     best[key] = result

@@ -25,7 +25,9 @@ EPOCHS = 3  # a printed epoch is met within so many
 # difference: nor one that does not tell the printed difference from none.
 COARSE = 0.05
 COARSE_EPOCHS = 10  # the same of an epoch
-NOT_MEASURED = "a side is not measured"  # why nothing is told
+# Why nothing is told, as reasons begin.
+NOT_MEASURED = "it is not measured"
+DEAD = "a training ended at chance, where accuracies neither differ nor change"
 LEVEL = 0.05
 
 
@@ -68,6 +70,14 @@ class Sample:
     def at_chance(self) -> list[bool]:
         """Per seed: did its training end at chance? Nothing where its last test accuracy is not known."""
         return [end is None or end < self.chance for end in self.ends]
+
+    def is_dead(self) -> bool:
+        """Whether it is a difference or a change of accuracies and a training behind it ended at chance."""
+        return is_difference(self.key) and any(self.at_chance())
+
+    def counted(self, claim) -> list[float]:
+        """The values that count against a printed number: of seeds that trained, where more than chance is printed."""
+        return self.alive(None if printed(claim.value)[1] >= self.chance else 0.0)
 
     def unmeasured(self) -> bool:
         """Whether a training came to a good end without such a number, as one of 30 epochs has no accuracy after 40."""
@@ -137,14 +147,14 @@ def judge_number(claim, sample: Sample) -> Verdict:
     A seed has not trained without a finite value, or with an accuracy at chance where more is printed.
     """
     low, high, half = printed(claim.value)
-    alive = sample.alive(sample.chance if high >= sample.chance else 0.0)
+    alive = sample.counted(claim)
     total, lost = len(sample.values), len(sample.values) - len(alive)
     if sample.share < 1:
         return inconclusive(shortened(sample))
     if sample.unmeasured():
         return inconclusive(f"{NOT_MEASURED}: a training that succeeded gives no such number")
-    if is_difference(sample.key) and any(sample.at_chance()):
-        return inconclusive("a training ended at chance, where accuracies neither differ nor change")
+    if sample.is_dead():
+        return inconclusive(DEAD)
     if not alive:
         return inconclusive("no value to compare") if is_difference(sample.key) else never(total, "a training succeeds")
     interval = sample.interval(alive)

@@ -31,6 +31,7 @@ WHY = {  # why a claim is inconclusive: its short name, in words, and what would
     "few": ("too few runs", "three seeds or more of each training, five for a yes-or-no finding"),
     "wide": ("the spread over our seeds is wider than the effect", "more seeds, if there is an effect at all"),
     "unmeasured": ("our trainings do not measure it", "a longer training, or one of its own"),
+    "dead": ("our trainings end at chance, where nothing can be compared", "nothing that we know of"),
 }  # fmt: skip
 
 
@@ -93,8 +94,10 @@ def findings(frame: pd.DataFrame, verdict: str) -> int:
 def why(frame: pd.DataFrame) -> pd.Series:
     """Why each inconclusive claim is so, by its short name in WHY; "" for claims with another verdict."""
     unmeasured = frame["reason"].str.startswith((judge.NOT_MEASURED, orders.SAME))
+    dead = frame["reason"].str.startswith(judge.DEAD)
     has_interval = frame["half_width"].notna() & ~frame["reason"].str.startswith("the judge ")
-    names = np.select([frame["share"] < 1, unmeasured, has_interval], ["shortened", "unmeasured", "wide"], "few")
+    cases = {"shortened": frame["share"] < 1, "unmeasured": unmeasured, "dead": dead, "wide": has_interval}
+    names = np.select([*cases.values()], [*cases], "few")
     return pd.Series(names, frame.index).where(frame["verdict"] == "inconclusive", "")
 
 

@@ -11,7 +11,7 @@ import statistics
 from scipy import stats
 
 from helpers.claims import spread
-from helpers.claims.judge import LEVEL, NOT_MEASURED, Sample, Verdict, inconclusive, shortened, too_few
+from helpers.claims.judge import DEAD, LEVEL, NOT_MEASURED, Sample, Verdict, inconclusive, shortened, too_few
 from helpers.claims.spread import Interval, is_accuracy
 
 SAME = "the same training stands on both sides"  # why no order is told
@@ -92,13 +92,15 @@ def judge_order(claim, sign: str, left: Sample, right: Sample, printed_gap: floa
     """Reproduced when the whole 95 % interval lies as claimed; not when the reverse does, or clearly no difference.
 
     Where the claim names a margin ("much higher"), the whole interval must exceed it. No difference is shown by two
-    one-sided tests: the 90 % interval lies within the margin, or within the printed difference where that is smaller.
-    Of what is no accuracy, 0.005 means 5 %.
+    one-sided tests: the 90 % interval lies within the margin. It refutes a claimed difference where ours does not lie
+    as claimed, if the interval also lies within the printed difference. Of what is no accuracy, 0.005 means 5 %.
     """
     if min(left.share, right.share) < 1:
         return inconclusive(shortened(min(left, right, key=lambda sample: sample.share)))
     if left.unmeasured() or right.unmeasured():
         return inconclusive(f"{NOT_MEASURED}: a training that succeeded gives no such number")
+    if left.is_dead() or right.is_dead():
+        return inconclusive(DEAD)
     same = set(left.records) & set(right.records)
     if same and (left.records != right.records or left.values == right.values):
         return inconclusive(SAME)
@@ -107,13 +109,11 @@ def judge_order(claim, sign: str, left: Sample, right: Sample, printed_gap: floa
         return by_rank(claim, sign, left, right) if sum(alive) else inconclusive("no seed trained")
     if not all(alive):
         return inconclusive("no value to compare")
-    if spread.is_difference(left.key) and any(left.at_chance() + right.at_chance()):
-        return inconclusive("a training ended at chance, where accuracies neither differ nor change")
     interval, how = difference(left, right)
     if interval is None:
         return inconclusive(how)
     margin = margin_of(claim, left)
-    if not claim.margin and printed_gap:
+    if not claim.margin and printed_gap and sign != "~":
         margin = min(margin, abs(printed_gap))
     return _decide(claim, sign, interval, margin, how)
 
@@ -121,7 +121,8 @@ def judge_order(claim, sign: str, left: Sample, right: Sample, printed_gap: floa
 def margin_of(claim, left: Sample) -> float:
     """A claim's margin; of what is no accuracy, 0.005 stands for 5 % of the left value."""
     margin = claim.margin or MARGIN
-    return margin if is_accuracy(left.key) else margin / MARGIN * 0.05 * abs(statistics.fmean(left.finite()))
+    level = statistics.fmean(left.finite()) if left.finite() else 0.0
+    return margin if is_accuracy(left.key) else margin / MARGIN * 0.05 * abs(level)
 
 
 def _decide(claim, sign: str, interval: Interval, margin: float, how: str) -> Verdict:

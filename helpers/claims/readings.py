@@ -27,7 +27,7 @@ def judge_reading(claim, text: str, results: dict, basis, values: dict) -> Verdi
         verdict = orders.judge_order(claim, claim.sign(text), *samples, printed_gap(claim, text, values))
     if verdict.half_width is None or verdict.verdict == "inconclusive":
         return verdict
-    runs = min(len(sample.alive()) for sample in samples)
+    runs = min(len(sample.counted(claim) if claim.kind == "number" else sample.alive()) for sample in samples)
     doubt = calibration.doubt(basis, "order" if claim.kind == "order" else "number", samples[0].key, runs)
     if doubt:
         return replace(verdict, verdict="inconclusive", reason=f"{doubt}; {verdict.reason}", p=None)
@@ -196,15 +196,15 @@ def likelihood(claim, text: str, results: dict, basis=None, untrained: float = 1
     if claim.kind == "epoch":
         return _share(judge.matches(claim, sample, judge.EPOCHS))
     if claim.kind == "order":
-        if not all(one.alive() for one in samples):
+        if not all(one.alive() for one in samples) or any(one.is_dead() for one in samples):
             return None
         interval, _ = orders.difference(*samples)
         if interval is None or not interval.unit:
             return None
         above = 1 - _below(interval, 0.0)
         return {">": above, "<": 1 - above, "~": 2 * min(above, 1 - above)}[claim.sign(text)]
-    alive, fits = sample.alive(), _fit(claim, sample)
-    if alive and fits is None:
+    alive, fits = sample.counted(claim), _fit(claim, sample)
+    if (alive and fits is None) or sample.is_dead():
         return None
     lost = (len(sample.values) - len(alive) + 0.5) / (len(sample.values) + 1)
     low, high = _digits(claim)
@@ -220,9 +220,11 @@ def _digits(claim) -> tuple[float, float]:
 
 def _fit(claim, sample: judge.Sample) -> float | None:
     """How probable the printed digits are for a seed that trains; None where too few did to tell."""
-    if claim.kind not in ("number", "bound") or not sample.alive() or not sample.interval(sample.alive()):
+    counted = sample.counted(claim) if claim.kind in ("number", "bound") else []
+    interval = sample.interval(counted) if counted else None
+    if interval is None:
         return None
-    interval, (low, high) = sample.interval(sample.alive()), _digits(claim)
+    low, high = _digits(claim)
     return _below(interval, high) - _below(interval, low)
 
 

@@ -61,8 +61,15 @@ def figures(value: float, count: int) -> float:
     return float(f"{value:.{count}g}")
 
 
+def logarithm(value: float) -> float:
+    """The natural logarithm; raises ArithmeticError where there is none."""
+    if value <= 0:
+        raise ArithmeticError(f"{value:.6g} has no logarithm")
+    return math.log(value)
+
+
 FUNCTIONS = {
-    "linear": linear, "turn": turn, "normalised": normalised, "figures": figures, "log": math.log, "abs": abs,
+    "linear": linear, "turn": turn, "normalised": normalised, "figures": figures, "log": logarithm, "abs": abs,
 }  # fmt: skip
 OPERATORS = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -123,7 +130,7 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
     places = [dict(zip(ends, corner)) for corner in itertools.product(*ends.values())]
     try:
         corners = [[_value(tree, numbers) for tree in trees] for numbers in places]
-    except Misfit as error:
+    except (Misfit, ArithmeticError) as error:  # of a logarithm or quotient some corner may have none
         return False, str(error)
     columns = zip(both, zip(*corners))  # a side that is nothing but one printed value is given as it stands
     sides = " and ".join(as_printed(values[side]) if side in values else _words(column) for side, column in columns)

@@ -21,7 +21,7 @@ def bundle_text(bundle: dict) -> str:
 def with_record_keys(bundle: dict) -> dict:
     """A bundle that was read, its results naming their records by key again.
 
-    Raises LookupError or TypeError where a place is not in `used`.
+    Raises LookupError, TypeError or AttributeError where a place is not in `used`, or a result is none.
     """
     used, results = bundle.get("used", []), {}
     for name, result in bundle["results"].items():

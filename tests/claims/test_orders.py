@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from made_up import claim, line, result, verdict
+from made_up import FREE, claim, line, result, verdict
 from scipy import stats
 
-from helpers.claims import orders, spread
-from helpers.claims.judge import Sample
+from helpers.claims import orders, readings, spread
+from helpers.claims.judge import DEAD, Sample
 
 LEFT, RIGHT = "study_e.left.test_accuracy", "study_e.right.test_accuracy"
 GAPS = "study_c.blocks1.gap", "study_c.blocks3.gap"
@@ -99,6 +99,25 @@ def test_networks_at_chance_neither_over_fit_nor_waver():
     entry = claim("order", f"{keys[0]} < {keys[1]}")
     assert verdict(entry, sides) == "reproduced"
     assert verdict(entry, sides | ends) == "inconclusive"
+    lost = {keys[1]: result(0.03, 0.031, None, statuses=["ok", "ok", "diverged"])}
+    row = line(entry, sides | ends | lost)  # nor by their ranks
+    assert row["verdict"] == "inconclusive" and row["reason"] == DEAD
+    assert readings.likelihood(entry, entry.evidence[""], sides | ends, FREE) is None
+
+
+def test_a_side_without_any_number_has_a_margin_all_the_same():
+    keys = "study_c.normal.train_loss", "study_c.xavier.train_loss"
+    lost = result(None, None, None, statuses=["diverged"] * 3)
+    assert order(">", lost, (0.1, 0.11, 0.12), keys=keys, margin=0.02) == "inconclusive"  # three against three
+    lost = result(*[None] * 5, statuses=["diverged"] * 5)
+    assert order(">", lost, (0.1, 0.11, 0.12, 0.1, 0.1), keys=keys, margin=0.02) == "reproduced"
+
+
+def test_a_small_printed_difference_refutes_no_equality():
+    left, right = [0.050, 0.0501, 0.0499], [0.051, 0.0511, 0.0509]
+    samples = [Sample(key=key, values=values) for key, values in zip(GAPS, (left, right))]
+    entry = claim("order", f"{GAPS[0]} ~ {GAPS[1]}")
+    assert orders.judge_order(entry, "~", *samples, printed_gap=0.0001).verdict == "reproduced"
 
 
 def test_where_seeds_failed_a_margin_moves_the_ranks():

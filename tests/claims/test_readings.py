@@ -38,6 +38,16 @@ def test_the_reading_that_decides_is_the_one_that_is_shown():
     assert second == 1 and first == pytest.approx(share_of_dead / share_of_alive, rel=0.05)  # of seeds that train
 
 
+def test_printed_chance_is_judged_and_weighed_by_seeds_at_chance():
+    """Where chance itself is printed, seeds at chance are no failures."""
+    key, seeds = "study_d.grid.valid_acc_epoch10", [0.0998, 0.0999, 0.0997, 0.1, 0.0996]
+    entry = claim(evidence={"near": key, "far": f"{key}0"}, value="0.0998")
+    row = line(entry, {key: result(*seeds), f"{key}0": result(*[0.01 + value for value in seeds])})
+    assert (row["verdict"], row["reading"]) == ("reproduced", "near")
+    near, far = map(float, row["likelihood_ratio"].split(" : "))
+    assert near == 1 and far < 0.5
+
+
 def test_no_reading_fits_where_all_likelihoods_vanish():
     far = result(0.5000, 0.5001, 0.5002)
     row = line(claim("bound", KEYS, value="1 %"), dict(zip(KEYS.values(), (far, far))))

@@ -67,8 +67,9 @@ class _Gate(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         attrs = {name: value or "" for name, value in attrs}
-        for name in ("src", "srcset", "poster", "data", "action", "background"):
-            if name in attrs and not attrs[name].startswith("data:"):
+        for name in ("src", "srcset", "poster", "data", "action", "formaction", "background"):
+            addresses = re.split(r",\s+", attrs.get(name, "data:"))  # of a srcset there are several
+            if not all(address.startswith("data:") for address in addresses):
                 self.wrong.append(f"<{tag} {name}={attrs[name][:60]!r}> would be fetched; embed it in the notebook")
         hrefs = [attrs.get(name, "") for name in ("href", "xlink:href")]
         fetches = tag not in ("a", "area") and not all(href.startswith(("data:", "#")) for href in hrefs if href)
@@ -76,12 +77,12 @@ class _Gate(HTMLParser):
         if fetches or moves or tag in ("iframe", "object", "embed"):
             self.wrong.append(f"<{tag}> would be fetched; leave it out")
         runs = tag == "script" and attrs.get("type") != "application/json"
-        runs |= any("javascript:" in "".join(href.split()).lower() for href in hrefs)
+        runs |= any("".join(href.split()).lower().startswith(("javascript:", "data:text/html")) for href in hrefs)
         if runs or any(name.startswith("on") for name in attrs):
             self.wrong.append(f"<{tag}> runs a script; pages have none")
         if tag == "img" and not attrs.get("alt", "").strip():
             self.wrong.append("an image has no alt text; say what it shows")
-        if "url(" in attrs.get("style", ""):
+        if "url(" in attrs.get("style", "").lower():
             self.wrong.append(f"the style of <{tag}> would fetch something; leave it out")
         if attrs.get("id"):
             if attrs["id"] in self.ids:
@@ -93,7 +94,7 @@ def gate(text: str, name: str) -> str:
     """`text` as it is; raises CourseworkError on what would be fetched or run, images without alt, ids used twice."""
     reader = _Gate()
     reader.feed(text)
-    sheets = re.findall(r"<style\b[^>]*>(.*?)</style", text, re.DOTALL | re.IGNORECASE)
+    sheets = re.findall(r"<style\b[^>]*>(.*?)(?:</style|\Z)", text, re.DOTALL | re.IGNORECASE)
     if any(re.search(r"@import|url\(", sheet, re.IGNORECASE) for sheet in sheets):
         reader.wrong.append("a style sheet would fetch something; leave it out")
     if reader.wrong:

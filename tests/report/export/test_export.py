@@ -295,7 +295,9 @@ def test_a_run_that_published_nothing_stops_the_export(tmp_path):
     '<form action="https://example.org"></form>', '<img srcset="a.png" src="data:," alt="a">',
     '<meta http-equiv="Refresh" content="0; url=https://example.org">', '<base href="https://example.org/">',
     '<svg><image href="https://example.org/a.png"></image></svg>', '<svg><use xlink:href="a.svg#b"></use></svg>',
-    '<a href="JavaScript:x()">a</a>', '<style>p::before { content: "<" } @IMPORT "a.css";</style>',
+    '<a href="JavaScript:x()">a</a>', '<a href="data:text/html,x">a</a>', '<button formaction="https://x.org">a</button>',
+    '<img srcset="data:, 1x, https://x.org/a.png 2x" src="data:," alt="a">', '<p style="background:URL(a.png)">a</p>',
+ '<style>p::before { content: "<" } @IMPORT "a.css";</style>',
 ])  # fmt: skip
 def test_the_gate_refuses(tmp_path, markup):
     with pytest.raises(CourseworkError, match=r"^task4_training: ") as error:
