@@ -33,6 +33,8 @@ import re
 BLANK = "0" * 64  # stands in the file's own slot while it is hashed
 MARK = "<!--§ "  # begins a section
 COMMENT = re.compile(r"<!--(?!-?>)(?:(?!--!?>|<!--).)*-->", re.DOTALL)  # of HTML: nobody who reads the page sees it
+OPENING = re.compile(r"<!--|<(style|script|title|textarea)\b|<[a-z/]", re.IGNORECASE)
+IN_TAG = re.compile(r"""[^>"']*(>|"[^"]*"|'[^']*')""")
 UNSEEN = "an HTML comment or an empty line was changed, nothing that is read:"
 # SHA-256 of the official Fashion-MNIST test labels, as the idx file that is published: a header, then 10,000 bytes.
 OFFICIAL_LABELS = "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
@@ -62,9 +64,37 @@ def sections(text):
     return [("frame", "the head of the page", head), *((*mark.partition(": ")[::2], rest) for mark, _, rest in marked)]
 
 
+def without_comments(content):
+    """The content but for its HTML comments; what looks like one inside a tag, a style sheet or a title is none."""
+    kept, place = [], 0
+    while True:
+        match = OPENING.search(content, place)
+        start = match.start() if match else len(content)
+        kept.append(content[place:start])
+        if not match:
+            return "".join(kept)
+        comment = COMMENT.match(content, start)
+        place = comment.end() if comment else _end(content, match)
+        kept.append("" if comment else content[start:place])
+
+
+def _end(content, match):
+    """Where the element at `match` ends, if it holds no markup, else its tag; at the end of all where nothing does."""
+    if match[1]:
+        closed = re.compile(rf"</{match[1]}\s*>", re.IGNORECASE).search(content, match.end())
+        return closed.end() if closed else len(content)
+    place = match.end()
+    while match[0] != "<!--":  # one that no comment begins with is text
+        part = IN_TAG.match(content, place)
+        place = part.end() if part else len(content)
+        if not part or part[1] == ">":
+            break
+    return place
+
+
 def read_lines(content):
     """(number, first six digits of its SHA-256, line) of each line that is not empty, HTML comments left out."""
-    lines = enumerate(COMMENT.sub("", content).split("\n"), 1)
+    lines = enumerate(without_comments(content).split("\n"), 1)
     return [(n, digest(line)[:6], line) for n, line in lines if line.strip()]
 
 
@@ -81,8 +111,9 @@ def prints(printed, value):
 
 def embedded(text, name):
     """The JSON that the page carries under this id. Raises Unreadable if it is absent, damaged or huge."""
-    content, closed, _ = text.partition(f'<script id="{name}" type="application/json">')[2].partition("</script>")
-    if not closed:
+    opening = f'<script id="{name}" type="application/json">'
+    content, closed, _ = text.rpartition(opening)[2].partition("</script>")  # an earlier one stands in somebody's text
+    if opening not in text or not closed:
         why = f"carries no {name}: not a page of this project, or only a part of one"
         raise Unreadable(why if text else "is empty")
     try:
