@@ -22,7 +22,7 @@ VERDICTS = (
 )  # fmt: skip
 EPOCHS = 3  # a printed epoch is met within so many
 # An accuracy's interval that no shift below this would leave reproduces nothing. Of a loss: a quarter of the loss; of a
-# difference: nor one that does not tell the printed difference from none.
+# difference: nor one that holds 0, where a difference is printed.
 COARSE = 0.05
 COARSE_EPOCHS = 10  # the same of an epoch
 # Why nothing is told, as reasons begin.
@@ -168,8 +168,8 @@ def judge_number(claim, sample: Sample) -> Verdict:
     reason += f"; {lost} of {total} seeds diverged or ended at chance" if lost else ""
     if low - half - width <= mean <= high + half + width:
         limit = COARSE if is_accuracy(sample.key) or is_difference(sample.key) else 5 * COARSE * abs(mean)
-        hides_the_difference = is_difference(sample.key) and width > max(abs(low), abs(high)) > 0
-        if interval.resolution > limit or hides_the_difference:
+        may_be_none = is_difference(sample.key) and abs(mean) <= width and not low - half <= 0 <= high + half
+        if interval.resolution > limit or may_be_none:
             return inconclusive(f"{reason}; too coarse", **about)
         if 2 * lost >= total:
             return inconclusive(f"{reason}; half of the seeds fail", **about)

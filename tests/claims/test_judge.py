@@ -256,7 +256,8 @@ def test_our_value_of_a_bound_is_that_of_the_seeds_that_trained():
 def test_a_gain_is_no_accuracy_at_chance():
     key = "study_c.scheduler_gain.test_accuracy"
     entry = claim(evidence=key, value="0.5-1 %")
-    assert verdict(entry, {key: result(0.006, 0.007, 0.008)}) == "reproduced"
+    assert verdict(claim(evidence=key, value="2-3 %"), {key: result(0.024, 0.025, 0.026)}) == "reproduced"
+    assert verdict(entry, {key: result(-0.003, -0.002, 0.0)}) == "inconclusive"  # near enough to 0.5, but none
     assert verdict(entry, {key: result(0.023, 0.010, 0.019)}) == "inconclusive"  # might be none, or thrice as much
     assert verdict(entry, {key: result(None)}) == "inconclusive"  # no pair trained alike
 
