@@ -52,7 +52,7 @@ class Sample:
     @property
     def chance(self) -> float:
         """An accuracy below this has learnt nothing."""
-        return 1.2 / self.classes
+        return spread.CHANCE / self.classes
 
     def finite(self) -> list[float]:
         """The values of the seeds that have one."""

@@ -71,8 +71,8 @@ def by_rank(claim, sign: str, left: Sample, right: Sample) -> Verdict:
     worst = -math.inf if is_accuracy(left.key) else math.inf
     a, b = (_with_failures(sample, worst) for sample in (left, right))
     if claim.margin:
-        towards = -1 if sign == ">" else 1
-        a = [value + towards * margin_of(claim, left) for value in a]
+        shift = margin_of(claim, left) * (-1 if sign == ">" else 1)
+        a = [value + shift for value in a]
     test = stats.mannwhitneyu(a, b, method="exact")  # of ties it knows nothing: with some p is a little off
     p = float(test.pvalue)
     reason = f"{a.count(worst)} of {len(a)} against {b.count(worst)} of {len(b)} seeds failed; ranks: p = {p:.2g}"

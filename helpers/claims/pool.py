@@ -18,7 +18,6 @@ from helpers.studies import curves
 from helpers.trials import records
 
 LEAST_EPOCHS = 5  # of a training that stands for its kind
-CHANCE = 0.12  # of ten classes: an accuracy below this has learnt nothing
 METRICS = (
     "test_accuracy", "train_accuracy", "train_loss", "validation_accuracy", "best_test_accuracy", "best_epoch", "gap",
     "volatility", "stable_epoch", "seconds",
@@ -107,7 +106,7 @@ def _measured(group: list[dict]) -> dict[str, Row]:
 
 def _at_chance(record: dict) -> bool:
     accuracy = record["metrics"].get("test_accuracy")
-    return accuracy is not None and accuracy < CHANCE
+    return accuracy is not None and accuracy < spread.CHANCE / 10  # every data set has ten classes
 
 
 def marks_of(group: list[dict]) -> np.ndarray | None:

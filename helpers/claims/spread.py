@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special, stats
 
+CHANCE = 1.2  # times a guess: an accuracy below this has learnt nothing
 IMAGES = 10_000  # of the test set, where nothing else is known
 LEAST_FREEDOM = 5  # degrees of freedom that a kind needs, from two rows or more, to lend its deviation
 LAST_EPOCHS = 10

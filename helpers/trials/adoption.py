@@ -28,8 +28,10 @@ def agreement(record: dict, source: str) -> str:
 def adopt(record: dict, source: str, measured: dict) -> bool:
     """Note whether `record` stands for `source`: whether the probe `measured` today agrees with its own.
 
-    See `probe.vouches`, for the platform of the record's probe.
+    See `probe.vouches`, for the platform of the record's probe. A probe that failed says nothing, and is not noted.
     """
+    if measured.get("status") == "failed":
+        return False
     agreement = probe.compare(record["probe"], measured)
     here = probe.same_platform(record["probe"]["platform"], measured.get("platform") or {})
     adopted = probe.vouches(agreement, here)

@@ -163,9 +163,9 @@ class Runner:
                 del self.running[future]  # last: what Ctrl-C interrupts above is done again
 
     def _judge_probe(self, trial, outcome):
-        """Adopt the stale record where its probe agrees; else, or where no probe came back, the trial waits."""
+        """Adopt the stale record where its probe agrees; else the trial waits to be trained."""
         record, trial.stale = trial.stale, None
-        if outcome.get("status") != "failed" and adoption.adopt(record, self.source, outcome):
+        if adoption.adopt(record, self.source, outcome):
             self._done(trial, record)
             return
         self._unlock(trial)

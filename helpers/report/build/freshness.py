@@ -62,19 +62,15 @@ def records(used: list, budget: str) -> str:
     used: [study, key, checksum] each. At smoke nothing committed is read, so none is looked at.
     """
     present = [[study, key, checksum if _stands(study, key, checksum) else ""] for study, key, checksum in used]
-    folders = {study: base.PUBLISHED / "records" / study for study, _, _ in used}
-    whole = {study: sorted({*_keys(folder), *_whole_here(study)}) for study, folder in folders.items()}
-    return digest([sorted(present), whole if budget != "smoke" else {}])
+    studies = {study for study, _, _ in used} if budget != "smoke" else ()
+    return digest([sorted(present), {study: _whole(study) for study in studies}])
 
 
-def _keys(folder: Path) -> list[str]:
-    return [path.stem for path in folder.glob("*.json")]
-
-
-def _whole_here(study: str) -> list[str]:
-    """The keys of this machine's own trainings in full of a study: a page shows them in place of shortened ones."""
-    paths = (base.RECORDS / study).glob("*.json")
-    return [path.stem for path in paths if b'"budget":"full"' in path.read_bytes()]
+def _whole(study: str) -> list[str]:
+    """The keys of a study's trainings in full, committed or of this machine: a page shows them for shortened ones."""
+    committed, here = (root.glob("*.json") for root in (base.PUBLISHED / "records" / study, base.RECORDS / study))
+    own = {path.stem for path in here if b'"budget":"full"' in path.read_bytes()}
+    return sorted(own | {path.stem for path in committed})
 
 
 def changes(now: dict, before: dict | None) -> list[str]:
