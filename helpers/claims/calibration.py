@@ -60,9 +60,10 @@ def table(basis: pool.Basis) -> pd.DataFrame:
 def rows(basis: pool.Basis) -> list[dict]:
     """The lines of `table`."""
     lines = []
+    judged = {metric: list(_with_priors(basis, metric)) for metric in CELLS}
     for metric, n in itertools.product(CELLS, SIZES):
-        refuted, moved = _left_out(basis, metric, n)
-        different, sets = _self_compared(basis, metric, n)
+        refuted, moved = _left_out(judged[metric], metric, n)
+        different, sets = _self_compared(judged[metric], metric, n)
         line = {"metric": metric, "n": n, "seeds": len(refuted)}
         line["refuted"], line["low"], line["high"] = _share(refuted, len(refuted))
         line["power"] = float(np.mean(moved)) if moved else None
@@ -89,20 +90,20 @@ def _share(hits: list[bool], cases: int) -> tuple:
     return share, float(ends.low), float(ends.high)
 
 
-def _kept(basis: pool.Basis, metric: str, least: int):
-    """(row, prior of the other rows) of every row of a metric with so many seeds."""
+def _with_priors(basis: pool.Basis, metric: str):
+    """(row, prior of the other rows of its kind) of every row of a metric with two seeds or more."""
     for kind, members in basis.rows.items():
         for row in members if kind[0] == metric else ():
-            if len(row.values) >= least:
+            if len(row.values) > 1:
                 yield row, pool.prior([other.values for other in members if other is not row], metric)
 
 
-def _left_out(basis: pool.Basis, metric: str, n: int) -> tuple[list[bool], list[bool]]:
+def _left_out(judged: list, metric: str, n: int) -> tuple[list[bool], list[bool]]:
     """(was each seed, left out once, refuted by the n that follow it in its row; was it when moved either way)."""
     refuted, moved = [], []
     decide = judge.judge_epoch if metric == "best_epoch" else judge.judge_number
-    for row, prior in _kept(basis, metric, n + 1):
-        values = row.values
+    for row, prior in judged:
+        values = row.values if len(row.values) > n else []
         for i, left_out in enumerate(values):
             ours = [values[(i + k) % len(values)] for k in range(1, n + 1)]
             sample = Sample(key=f"k.{metric}", values=ours, prior=prior, images=row.images, floor=row.floor)
@@ -123,12 +124,12 @@ def _claim(value: float) -> SimpleNamespace:
     return SimpleNamespace(value=f"{value:.4f}", best=False)
 
 
-def _self_compared(basis: pool.Basis, metric: str, n: int) -> tuple[list[bool], int]:
+def _self_compared(judged: list, metric: str, n: int) -> tuple[list[bool], int]:
     """(do n seeds of a row differ from n others of it, in ten orders drawn at random; how many seeds took part)."""
     rng, different, seeds = np.random.default_rng(0), [], 0
-    for row, prior in _kept(basis, metric, 2 * n):
+    for row, prior in judged:
         apart = []
-        for _ in range(SPLITS):
+        for _ in range(SPLITS if len(row.values) >= 2 * n else 0):
             order = rng.permutation(len(row.values))
             halves = [_part(row, metric, order[start : start + n], prior) for start in (0, n)]
             interval, _ = orders.difference(*halves)

@@ -64,10 +64,12 @@ def _filters(frame: pd.DataFrame) -> str:
 
 
 def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
-    """One claim as a table row; the trail's first two lines only repeat it. What many rows say is a note, by number."""
+    """One claim as a table row; the trail's first two lines repeat it, and its page is linked. What many rows say is a
+    note, by number."""
     words = {name: html.escape(str(value)) for name, value in line.items()}
     classes = " ".join(["claim", *(f"{name}-{_slug(line[name])}" for name in ("report", "verdict"))])
-    steps = [step.strip() for step in steps[2:]]
+    page = _page(line["home"])
+    steps = [step.strip() for step in steps[2:] if not step.endswith(f"/{page}.html")]
     if line["readings"]:
         steps.insert(0, f"readings: {line['readings']}")
     numbers = [notes.setdefault(step, len(notes) + 1) for step in steps if step.startswith(NOTED)]
@@ -77,15 +79,19 @@ def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
     verdict = f"<b>{words['verdict']}</b> {words['joined']}".rstrip()
     verdict += f"<details><summary>{words['reason'] or 'trail'}</summary><ul>{steps}</ul></details>"
     cells = "".join(f"<td>{cell}</td>" for cell in (html.escape(as_printed(line["printed"])), _ours(line), verdict))
-    head = f'<th scope="row">{words["statement"]}<br>{_source(line, words["claim"])}</th>'
+    head = f'<th scope="row">{words["statement"]}<br>{_source(page, line["home"], words["claim"])}</th>'
     return f'<tr id="claim-{words["claim"]}" class="{classes}">{head}{cells}</tr>'
 
 
-def _source(line: dict, words: str) -> str:
+def _page(home: str) -> str:
+    """The whole name of the notebook whose short one is `home`; "" where there is none."""
+    return next((path.stem for path in base.NOTEBOOKS.glob(f"{home}_*.ipynb")), "")
+
+
+def _source(page: str, home: str, claim: str) -> str:
     """The claim's id, which leads to the page that answers it."""
-    page = next((path.stem for path in base.NOTEBOOKS.glob(f"{line['home']}_*.ipynb")), "")
-    link = f'<a href="{page}.html">{in_words(line["home"])}</a>, ' if page else ""
-    return f"<small>{link}{words}</small>"
+    link = f'<a href="{page}.html">{in_words(home)}</a>, ' if page else ""
+    return f"<small>{link}{claim}</small>"
 
 
 def _notes_listed(notes: dict[str, int]) -> str:

@@ -8,7 +8,7 @@ else as the highest.
 import math
 import statistics
 
-from scipy import stats
+from scipy import special, stats
 
 from helpers.claims import spread
 from helpers.claims.judge import DEAD, LEVEL, NOT_MEASURED, Sample, Verdict, inconclusive, shortened, too_few
@@ -127,8 +127,9 @@ def margin_of(claim, left: Sample) -> float:
 
 def _decide(claim, sign: str, interval: Interval, margin: float, how: str) -> Verdict:
     gap, half = interval.mean, interval.half
-    t = stats.t(interval.freedom)
-    outside = float(t.sf((margin - abs(gap)) / interval.unit)) if interval.unit else float(abs(gap) >= margin)
+    outside = float(abs(gap) >= margin)
+    if interval.unit:
+        outside = float(special.stdtr(interval.freedom, (abs(gap) - margin) / interval.unit))
     about = {"half_width": half, "resolution": interval.resolution, "gap": gap}
     reason = f"difference {gap:.4f} ± {half:.4f} over {how}"
     if sign == "~":

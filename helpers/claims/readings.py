@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 
 import pandas as pd
-from scipy import stats
 
 from helpers.claims import calibration, evidence, judge, orders, pool, spread
 from helpers.claims.judge import Verdict
@@ -201,7 +200,7 @@ def likelihood(claim, text: str, results: dict, basis=None, untrained: float = 1
         interval, _ = orders.difference(*samples)
         if interval is None or not interval.unit:
             return None
-        above = 1 - _below(interval, 0.0)
+        above = 1 - interval.below(0.0)
         return {">": above, "<": 1 - above, "~": 2 * min(above, 1 - above)}[claim.sign(text)]
     alive, fits = sample.counted(claim), _fit(claim, sample)
     if (alive and fits is None) or sample.is_dead():
@@ -225,16 +224,12 @@ def _fit(claim, sample: judge.Sample) -> float | None:
     if interval is None:
         return None
     low, high = _digits(claim)
-    return _below(interval, high) - _below(interval, low)
+    return interval.below(high) - interval.below(low)
 
 
 def _share(seen: list[bool]) -> float:
     """The share of runs that show something, by the seeds that do; half a seed more on either side, never 0 or 1."""
     return (sum(seen) + 0.5) / (len(seen) + 1)
-
-
-def _below(interval: spread.Interval, value: float) -> float:
-    return float(stats.t.cdf((value - interval.mean) / (interval.unit or 1e-12), interval.freedom))
 
 
 def log_odds(claims: list, results: dict, basis=None) -> float | None:

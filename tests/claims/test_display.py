@@ -36,6 +36,17 @@ def test_filters_name_the_rows_that_they_leave(results, shown):
     assert "a &lt; b" in table and "<li>evidence: study_a.x</li>" in table
 
 
+def test_a_trail_names_a_page_only_where_its_row_does_not_link_it(results, shown):
+    entries = [ENTRIES[0], claim("order", "study_a.x > study_b.y", id="A2.x", report="A")]
+    both = results | {"study_b.y": result(0.75)}
+    for key, name in (("study_a.x", "study_a_sgd_sweep"), ("study_b.y", "study_b_deep_patch_mlp")):
+        both[key]["page"] = f"reports/standard/{name}.html"
+    table = shown(display.show, ledger.judged(entries, both, FREE), entries, both)[1]["text/html"]
+    first, second = re.findall(r"<tr id=.*?</tr>", table)
+    assert '<a href="study_a_sgd_sweep.html">' in first and "page: " not in first
+    assert second.count("<li>page: ") == 2 and '<a href="study_' not in second
+
+
 def test_what_many_trails_say_is_a_note_that_stands_once(results, shown):
     both = [claim("number", "study_a.x", id=f"A{i}.x", report="A", value="0.860") for i in (1, 2)]
     _, table, notes = shown(display.show, ledger.judged(both, results, FREE), both, results)
