@@ -6,7 +6,6 @@ seeds against others, should not come out as different. The prior comes from the
 """
 
 import functools
-import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,8 +38,7 @@ def doubt(basis: pool.Basis, what: str, key: str, n: int) -> str:
     """Why the judge's word on numbers or orders of such a key is not given at n seeds; "" where it may be."""
     if not basis.strict:
         return ""
-    name = cell(key)
-    tried = [row for row in rows(basis) if row["metric"] == name and row["n"] <= n and row[f"{what}s"] != NOT_TRIED]
+    tried = [row for row in rows(basis, cell(key)) if row["n"] <= n and row[f"{what}s"] != NOT_TRIED]
     tried = [row for row in tried if row["n"] >= min(n, 3)]  # what holds at three holds at more
     state = max(tried, key=lambda row: row["n"])[f"{what}s"] if tried else NOT_TRIED
     return "" if state == SOUND else f"the judge {state} on left-out seeds of such a number (n = {n})"
@@ -53,17 +51,16 @@ def table(basis: pool.Basis) -> pd.DataFrame:
     intervals, as if each seed were one case. numbers, orders: "is sound", "errs too often" (the whole interval
     above 5 %) or "was not tried" (fewer than 10 seeds, or a deviation that is not known).
     """
-    return pd.DataFrame(rows(basis))
+    return pd.DataFrame([line for metric in CELLS for line in rows(basis, metric)])
 
 
-@functools.lru_cache(maxsize=4)
-def rows(basis: pool.Basis) -> list[dict]:
-    """The lines of `table`."""
-    lines = []
-    judged = {metric: list(_with_priors(basis, metric)) for metric in CELLS}
-    for metric, n in itertools.product(CELLS, SIZES):
-        refuted, moved = _left_out(judged[metric], metric, n)
-        different, sets = _self_compared(judged[metric], metric, n)
+@functools.lru_cache(maxsize=4 * len(CELLS))
+def rows(basis: pool.Basis, metric: str) -> list[dict]:
+    """The lines of `table` on one metric."""
+    lines, judged = [], list(_with_priors(basis, metric))
+    for n in SIZES:
+        refuted, moved = _left_out(judged, metric, n)
+        different, sets = _self_compared(judged, metric, n)
         line = {"metric": metric, "n": n, "seeds": len(refuted)}
         line["refuted"], line["low"], line["high"] = _share(refuted, len(refuted))
         line["power"] = float(np.mean(moved)) if moved else None
@@ -103,7 +100,9 @@ def _left_out(judged: list, metric: str, n: int) -> tuple[list[bool], list[bool]
     refuted, moved = [], []
     decide = judge.judge_epoch if metric == "best_epoch" else judge.judge_number
     for row, prior in judged:
-        values = row.values if len(row.values) > n else []
+        values = row.values
+        if len(values) <= n:
+            continue
         for i, left_out in enumerate(values):
             ours = [values[(i + k) % len(values)] for k in range(1, n + 1)]
             sample = Sample(key=f"k.{metric}", values=ours, prior=prior, images=row.images, floor=row.floor)
@@ -128,8 +127,10 @@ def _self_compared(judged: list, metric: str, n: int) -> tuple[list[bool], int]:
     """(do n seeds of a row differ from n others of it, in ten orders drawn at random; how many seeds took part)."""
     rng, different, seeds = np.random.default_rng(0), [], 0
     for row, prior in judged:
+        if len(row.values) < 2 * n:
+            continue
         apart = []
-        for _ in range(SPLITS if len(row.values) >= 2 * n else 0):
+        for _ in range(SPLITS):
             order = rng.permutation(len(row.values))
             halves = [_part(row, metric, order[start : start + n], prior) for start in (0, n)]
             interval, _ = orders.difference(*halves)

@@ -15,7 +15,7 @@ def basis(rng, rows=20, seeds=10, deviation=0.003, metric=METRIC):
 
 
 def lines(pooled):
-    return {(row["metric"], row["n"]): row for row in calibration.rows(pooled)}
+    return {(row["metric"], row["n"]): row for row in calibration.table(pooled).to_dict("records")}
 
 
 def test_a_judge_on_alike_rows_errs_in_one_of_twenty():
