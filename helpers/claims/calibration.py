@@ -38,9 +38,9 @@ def doubt(basis: pool.Basis, what: str, key: str, n: int) -> str:
     """Why the judge's word on numbers or orders of such a key is not given at n seeds; "" where it may be."""
     if not basis.strict:
         return ""
-    tried = [row for row in rows(basis, cell(key)) if row["n"] <= n and row[f"{what}s"] != NOT_TRIED]
-    tried = [row for row in tried if row["n"] >= min(n, 3)]  # what holds at three holds at more
-    state = max(tried, key=lambda row: row["n"])[f"{what}s"] if tried else NOT_TRIED
+    sizes = [size for size in reversed(SIZES) if min(n, 3) <= size <= n]  # what holds at three holds at more
+    states = (line(basis, cell(key), size)[f"{what}s"] for size in sizes)
+    state = next((state for state in states if state != NOT_TRIED), NOT_TRIED)
     return "" if state == SOUND else f"the judge {state} on left-out seeds of such a number (n = {n})"
 
 
@@ -51,25 +51,21 @@ def table(basis: pool.Basis) -> pd.DataFrame:
     intervals, as if each seed were one case. numbers, orders: "is sound", "errs too often" (the whole interval
     above 5 %) or "was not tried" (fewer than 10 seeds, or a deviation that is not known).
     """
-    return pd.DataFrame([line for metric in CELLS for line in rows(basis, metric)])
+    return pd.DataFrame([line(basis, metric, n) for metric in CELLS for n in SIZES])
 
 
-@functools.lru_cache(maxsize=4 * len(CELLS))
-def rows(basis: pool.Basis, metric: str) -> list[dict]:
-    """The lines of `table` on one metric."""
-    lines, judged = [], list(_with_priors(basis, metric))
-    for n in SIZES:
-        refuted, moved = _left_out(judged, metric, n)
-        different, sets = _self_compared(judged, metric, n)
-        line = {"metric": metric, "n": n, "seeds": len(refuted)}
-        line["refuted"], line["low"], line["high"] = _share(refuted, len(refuted))
-        line["power"] = float(np.mean(moved)) if moved else None
-        line["different"], line["different_low"], line["different_high"] = _share(different, sets)
-        line["sets"] = sets
-        line["numbers"] = _state(line["seeds"], line["low"])
-        line["orders"] = _state(sets, line["different_low"])
-        lines.append(line)
-    return lines
+@functools.lru_cache(maxsize=4 * len(CELLS) * len(SIZES))
+def line(basis: pool.Basis, metric: str, n: int) -> dict:
+    """The line of `table` on one metric and number of seeds."""
+    judged = _with_priors(basis, metric)
+    refuted, moved = _left_out(judged, metric, n)
+    different, sets = _self_compared(judged, metric, n)
+    about = {"metric": metric, "n": n, "seeds": len(refuted), "sets": sets}
+    about["refuted"], about["low"], about["high"] = _share(refuted, len(refuted))
+    about["power"] = float(np.mean(moved)) if moved else None
+    about["different"], about["different_low"], about["different_high"] = _share(different, sets)
+    about["numbers"], about["orders"] = _state(len(refuted), about["low"]), _state(sets, about["different_low"])
+    return about
 
 
 def _state(cases: int, low: float | None) -> str:
@@ -87,12 +83,14 @@ def _share(hits: list[bool], cases: int) -> tuple:
     return share, float(ends.low), float(ends.high)
 
 
-def _with_priors(basis: pool.Basis, metric: str):
+@functools.lru_cache(maxsize=4 * len(CELLS))
+def _with_priors(basis: pool.Basis, metric: str) -> list[tuple]:
     """(row, prior of the other rows of its kind) of every row of a metric with two seeds or more."""
-    for kind, members in basis.rows.items():
-        for row in members if kind[0] == metric else ():
-            if len(row.values) > 1:
-                yield row, pool.prior([other.values for other in members if other is not row], metric)
+    pairs = []
+    for members in (members for kind, members in basis.rows.items() if kind[0] == metric):
+        for row in (row for row in members if len(row.values) > 1):
+            pairs.append((row, pool.prior([other.values for other in members if other is not row], metric)))
+    return pairs
 
 
 def _left_out(judged: list, metric: str, n: int) -> tuple[list[bool], list[bool]]:
