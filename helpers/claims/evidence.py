@@ -1,7 +1,6 @@
 """The evidence: results that pages published, the records behind them, and the samples that the judge is given."""
 
 import functools
-import json
 import re
 
 import numpy as np
@@ -10,7 +9,7 @@ from helpers import base
 from helpers.base import CourseworkError
 from helpers.claims import pool, spread
 from helpers.claims.judge import Sample
-from helpers.page.bundle import with_record_keys
+from helpers.page.bundle import read_bundle
 from helpers.trials import records
 
 
@@ -24,12 +23,9 @@ def answers(results: dict) -> dict[str, dict]:
     flat = {}
     for name, content in results.items():
         if "values" in content:
-            flat[name] = {"standin": False, "share": 1.0} | content
-            continue
-        data = content.get("data") or []
-        standin = any(part["standin"] for part in ([data] if isinstance(data, dict) else data))
-        inner = content["results"] if isinstance(content.get("results"), dict) else content
-        flat |= {f"{name}.{key}": {"standin": standin} | result for key, result in inner.items()}
+            flat[name] = content
+        else:
+            flat |= {f"{name}.{key}": result for key, result in content.get("results", content).items()}
     return flat
 
 
@@ -38,13 +34,7 @@ def load_results(budget: str) -> dict[str, dict]:
     best = {}
     for folder in (base.PUBLISHED, base.REPORTS / budget):
         for path in sorted(folder.glob("*.json")):
-            bundle = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(bundle, dict) or not isinstance(bundle.get("results"), dict):
-                continue
-            try:
-                bundle = with_record_keys(bundle)
-            except (LookupError, TypeError, AttributeError):  # damaged: as if it were not there
-                continue
+            bundle = read_bundle(path) or {"results": {}}  # a damaged one counts as absent
             for key, result in answers({short(path.stem): bundle}).items():
                 result["page"] = str(path.with_suffix(".html").relative_to(base.ROOT))
                 if key not in best or _weight(result) >= _weight(best[key]):

@@ -3,7 +3,15 @@
 In the file a result names its records by their places in `used`, as many results rest on the same trainings.
 """
 
+import json
+from pathlib import Path
+
 from helpers.base import to_json
+
+RESULT = {  # what each result holds, and of which type
+    "value": int | float | None, "std": int | float | None, "n": int, "values": list, "share": int | float,
+    "standin": bool, "budget": str | None, "unit": str, "records": list, "seeds": list | None, "statuses": list,
+}  # fmt: skip
 
 
 def bundle_text(bundle: dict) -> str:
@@ -18,15 +26,20 @@ def bundle_text(bundle: dict) -> str:
     return "{" + ",\n".join([*lines, '"results":{\n' + ",\n".join(results) + "}"]) + "}"
 
 
-def with_record_keys(bundle: dict) -> dict:
-    """A bundle that was read, its results naming their records by key again.
-
-    Raises LookupError, TypeError or AttributeError where a place is not in `used`, or a result is none.
-    """
-    used, results = bundle.get("used", []), {}
-    for name, result in bundle["results"].items():
-        if result.get("records"):
+def read_bundle(path: Path) -> dict | None:
+    """The bundle in a file, its results naming their records by key; None where it is absent, damaged or no bundle."""
+    try:
+        bundle = json.loads(path.read_text(encoding="utf-8"))
+        used, results = bundle.get("used", []), {}
+        for name, result in bundle["results"].items():
             keys = [record if isinstance(record, str) else used[record][1] for record in result["records"]]
-            result = result | {"records": keys}
-        results[name] = result
-    return bundle | {"results": results}
+            results[name] = result | {"records": keys}
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return None
+    return bundle | {"results": results} if all(map(_is_result, results.values())) else None
+
+
+def _is_result(result: dict) -> bool:
+    if not all(isinstance(result.get(name), kind) for name, kind in RESULT.items()):
+        return False
+    return all(isinstance(value, int | float | None) for value in result["values"])

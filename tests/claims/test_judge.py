@@ -270,8 +270,7 @@ def test_times_give_a_ratio_and_no_verdict():
 
 
 def test_standin_data_are_not_compared():
-    bundle = {"results": {"a1.test_accuracy": result(0.86)}, "data": [{"standin": True}]}
-    del bundle["results"]["a1.test_accuracy"]["standin"]
+    bundle = {"results": {"a1.test_accuracy": result(0.86, standin=True)}}
     assert verdict(claim(value="0.86"), {"study_a": bundle}) == "not comparable"
 
 

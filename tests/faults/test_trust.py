@@ -15,6 +15,7 @@ from bs4 import BeautifulSoup
 from tiny_notebooks import CHECKOUT, FINISH, environment, report, state, write_notebook
 
 from helpers import base
+from helpers.claims.evidence import load_results
 from helpers.report.build.run import Build
 
 WRONG = (None, 3, "x", [[]], {"a": [[1]]})
@@ -55,7 +56,7 @@ def changed(value, path, new):
 
 @pytest.mark.fault("states of pages with wrong types")
 def test_a_state_with_wrong_types_is_of_use_or_counts_as_none(built, monkeypatch, record_property):
-    for name, folder in (("ROOT", ""), ("NOTEBOOKS", "notebooks"), ("REPORTS", "reports")):
+    for name, folder in (("ROOT", ""), ("NOTEBOOKS", "notebooks"), ("REPORTS", "reports"), ("PUBLISHED", "none")):
         monkeypatch.setattr(base, name, built / folder)
     path = built / "reports" / "smoke" / "tiny.json"
     text, tried = path.read_text(), 0
@@ -67,6 +68,8 @@ def test_a_state_with_wrong_types_is_of_use_or_counts_as_none(built, monkeypatch
         for job in build._select():
             build.data_of = {}
             build._compare(job)
+        for result in load_results("smoke").values():
+            assert isinstance(result["n"], int) and isinstance(result["values"], list)
         tried += 1
     path.write_text(text)
     record_property("tried", tried)

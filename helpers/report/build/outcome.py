@@ -11,7 +11,7 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import CourseworkError
-from helpers.page.bundle import bundle_text, with_record_keys
+from helpers.page.bundle import bundle_text, read_bundle
 from helpers.report.build import freshness
 from helpers.report.export.facts import COMPLETE, results_of
 from helpers.report.export.order import first_heading
@@ -81,18 +81,13 @@ def read_job(path: Path, folder: Path) -> Job:
 
 def read_state(path: Path) -> dict | None:
     """The state that a build left of a notebook; None where it is absent, damaged or of another form."""
-    state = freshness.read_json(path)
-    if not isinstance(state, dict) or not all(isinstance(state.get(name), kind) for name, kind in FORM.items()):
+    state = read_bundle(path)
+    if not state or not all(isinstance(state.get(name), kind) for name, kind in FORM.items()):
         return None
     modules = state["inputs"].get("helpers")
     used = all(isinstance(one, list) and [*map(type, one)] == [str] * 3 for one in state["used"])
     helpers = isinstance(modules, dict) and all(isinstance(code, str) for code in modules.values())
-    if not (used and helpers and state["notebook"] == path.stem):
-        return None
-    try:
-        return with_record_keys(state)
-    except (LookupError, TypeError, AttributeError):  # results of another form
-        return None
+    return state if used and helpers and state["notebook"] == path.stem else None
 
 
 def _is_notebook(nb) -> bool:
