@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from helpers import device
 from helpers.base import CourseworkError
 
 OPTIMISERS = {
@@ -32,6 +33,47 @@ class Stages(torch.optim.lr_scheduler.MultiStepLR):
                 group["momentum"] = self.momentum
 
 
+class Float32Muon(torch.optim.Muon):
+    """PyTorch's Muon with its Newton-Schulz rounds in the weights' own dtype, where PyTorch takes bfloat16.
+
+    For processors that only emulate bfloat16: there the rounds take most of a step.
+    """
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One step of all weights that have a gradient; the loss that `closure` gives, if there is one."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._step_weight(weight, group)
+        return loss
+
+    def _step_weight(self, weight, group):
+        state, momentum, lr = self.state[weight], group["momentum"], group["lr"]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        velocity = state["momentum_buffer"].lerp_(weight.grad, 1 - momentum)
+        update = weight.grad.lerp(velocity, momentum) if group["nesterov"] else velocity
+        update = orthogonalise(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
+        rows, columns = weight.shape
+        match_adamw = group["adjust_lr_fn"] == "match_rms_adamw"
+        scale = 0.2 * max(rows, columns) ** 0.5 if match_adamw else max(1, rows / columns) ** 0.5
+        weight.mul_(1 - lr * group["weight_decay"]).add_(update, alpha=-lr * scale)
+
+
+def orthogonalise(matrix: torch.Tensor, coefficients, rounds: int, eps: float) -> torch.Tensor:
+    """`matrix` with its singular values moved near 1, by Newton-Schulz rounds (Jordan 2024, as in torch.optim.Muon)."""
+    a, b, c = coefficients
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    result = matrix.T if is_tall else matrix  # the smaller Gram matrix of the two
+    result = result / result.norm().clamp(min=eps)
+    for _ in range(rounds):
+        gram = result @ result.T
+        result = a * result + (b * gram + c * gram @ gram) @ result
+    return result.T if is_tall else result
+
+
 PER_EPOCH = {"plateau": torch.optim.lr_scheduler.ReduceLROnPlateau, "multistep": Stages}
 PER_STEP = ("one_cycle", "cosine", "triangle")
 SCHEDULERS = ("none", *PER_EPOCH, *PER_STEP)
@@ -58,7 +100,9 @@ def make_optimisers(model: nn.Module, config, flat: nn.Parameter | None = None) 
     rest = [p for p in parameters if all(p is not h for h in hidden)]
     options.setdefault("adjust_lr_fn", "match_rms_adamw")  # one learning rate then suits both
     adamw = torch.optim.AdamW(rest, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    return [torch.optim.Muon(hidden, **options), adamw]
+    is_native = device.resolve_precision("auto", hidden[0].device) == "bfloat16"
+    muon = torch.optim.Muon if is_native else Float32Muon
+    return [muon(hidden, **options), adamw]
 
 
 def make_scheduler(optimiser, config, steps_per_epoch: int):

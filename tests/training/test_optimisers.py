@@ -138,6 +138,41 @@ def test_a_muon_step_is_orthogonal_and_as_large_as_one_of_adamw():
     assert ((singular > 0.6) & (singular < 1.3)).all()  # five Newton-Schulz steps bring them near 1
 
 
+@pytest.mark.parametrize("precision, expected", [("bfloat16", "Muon"), ("float32", "Float32Muon")])
+def test_muon_takes_bfloat16_rounds_only_where_the_hardware_multiplies_them(precision, expected, monkeypatch):
+    monkeypatch.setattr(optimisers.device, "resolve_precision", lambda precision_, device=None: precision)
+    muon, _ = optimisers.make_optimisers(network(), ClassifierConfig(optimiser="muon"))
+    assert type(muon).__name__ == expected
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])
+def test_newton_schulz_rounds_are_a_polynomial_of_each_singular_value(shape):
+    torch.manual_seed(1)
+    matrix, (a, b, c) = torch.randn(shape, dtype=torch.float64), (3.4445, -4.775, 2.0315)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    values = values / values.norm()  # the Frobenius norm
+    for _ in range(5):
+        values = a * values + b * values**3 + c * values**5
+    expected = left @ torch.diag(values) @ right
+    torch.testing.assert_close(optimisers.orthogonalise(matrix, (a, b, c), 5, 1e-7), expected)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"adjust_lr_fn": "match_rms_adamw"}, {"nesterov": False, "weight_decay": 0.0, "momentum": 0.5}]
+)
+def test_float32_muon_steps_as_pytorchs_within_bfloat16(options):
+    start, ours, theirs = network(), network(), network()
+    for model, muon in ((ours, optimisers.Float32Muon), (theirs, torch.optim.Muon)):
+        torch.manual_seed(2)
+        chosen = muon([model[0].weight, model[2].weight], lr=0.05, **options)
+        for _ in range(3):
+            model[0].weight.grad = torch.randn(8, 5)
+            assert chosen.step(lambda: torch.tensor(4.0)) == 4
+        assert torch.equal(model[2].weight, start[2].weight)  # no gradient, no step
+    moved = (theirs[0].weight - start[0].weight).norm()
+    assert 0 < (ours[0].weight - theirs[0].weight).norm() < 0.02 * moved
+
+
 def test_an_unknown_optimiser_is_refused():
     with pytest.raises(CourseworkError, match="optimiser=adma is unknown; choose one of sgd, asgd, adam, adamw"):
         optimisers.make_optimisers(network(), ClassifierConfig(optimiser="adma"))
