@@ -28,7 +28,7 @@ index: $(READY)  ## write the index again
 	@$(REPORT) index $(GIVEN)
 
 test: $(READY) $(DEV)  ## run the tests, offline
-	@$(PY) -m pytest -m "not slow and not realdata and not browser"
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not realdata and not browser"
 
 lab: $(READY)  ## open task 1 in JupyterLab, for this machine only
 	@$(PY) -m jupyterlab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/task1_data_loaders.ipynb

@@ -149,9 +149,9 @@ def hyper_parameters(config: ClassifierConfig) -> pd.DataFrame:
     ]
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     made = optimisers.make_optimisers(network, config)
-    for optimiser in made:
-        defaults = {name: value for name, value in optimiser.defaults.items() if name not in values}
-        rows += _rows_of(defaults, type(optimiser).__name__, config.optimiser_options)
+    for name, optimiser in zip((config.optimiser, "adamw"), made):  # AdamW stands beside Muon alone
+        defaults = {option: value for option, value in optimiser.defaults.items() if option not in values}
+        rows += _rows_of(defaults, _in_words("optimiser", name), config.optimiser_options)
     scheduler = optimisers.make_scheduler(made[0], config, steps_per_epoch=10)
     parameters = inspect.signature(type(scheduler)).parameters.values() if scheduler else ()
     used = {one.name: getattr(scheduler, one.name, one.default) for one in parameters if one.default is not one.empty}

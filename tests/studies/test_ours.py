@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 
-from helpers import base, data, networks, training
+from helpers import base, data, device, networks, training
 from helpers.base import CourseworkError
 from helpers.page import parameters
 from helpers.studies import ours
@@ -109,6 +109,13 @@ def test_the_table_names_what_optimiser_and_schedule_decide_by_themselves(config
     muon = values(dataclasses.replace(config, optimiser="muon", momentum=0.95))
     assert (muon["Muon: smallest divisor"], muon["AdamW: smallest divisor"]) == ("1 × 10⁻⁷", "1 × 10⁻⁸")
     assert muon["Muon: coefficients"] == "3.4445, −4.775 and 2.0315"
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_the_table_is_the_same_on_every_processor(precision, monkeypatch):
+    expected = ours.hyper_parameters(ours.winner())
+    monkeypatch.setattr(device, "resolve_precision", lambda *_: precision)
+    assert ours.hyper_parameters(ours.winner()).equals(expected)
 
 
 def test_the_table_has_words_for_all_that_there_is_and_no_name_twice(config):
