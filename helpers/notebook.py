@@ -179,6 +179,7 @@ class Notebook(Page):
         which = f", {{cost.on_gpu}} of them on a GPU ({', '.join(gpus)}), the others" if gpus else ","
         self.say(
             f"Trainings that this page stands on: {{cost.trials}}{which} together "
-            f"{{cost.{'hours' if hours >= 1 else 'minutes'}}} on one core. Those that have a record are recalled; "
-            "where one has none, it was trained as the page was made."
+            f"{{cost.{'hours' if hours >= 1 else 'minutes'}}} by the clock, each on one core; a training alone on its "
+            "machine takes less. Those that have a record are recalled; where one has none, it was trained as the page "
+            "was made."
         )

@@ -51,7 +51,8 @@ def _behind(key: str, result: dict | None) -> list[str]:
         if len(names) > MOST:
             names[MOST - 1 :] = [f"{len(names) - MOST + 1} more"]
         lines.append(f"    trials in {folder}, code {code}: {', '.join(names)}")
-    return lines + ([f"    cost: {sum(r['seconds'] or 0 for r in behind):.0f} s of training"] if behind else [])
+    seconds = sum(record["seconds"] or 0 for record in behind)
+    return lines + ([f"    cost: {seconds:.0f} s of training, by the clock"] if behind else [])
 
 
 def why(prefix: str, budget: str | None = None) -> str:

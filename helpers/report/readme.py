@@ -90,7 +90,7 @@ def _own(results: dict) -> list[str]:
     return [
         "Our own network keeps to the coursework's architecture and was chosen on validation images alone. On a long",
         f"schedule {accuracy['n']} of them read the test set once each: {mean:.4f}, 95 % interval of the mean",
-        f"{low:.4f} to {high:.4f}; together they took {hours:.1f} hours on one core. {short}",
+        f"{low:.4f} to {high:.4f}; together they took {hours:.1f} hours by the clock, each on one core. {short}",
         "",
     ]
 
