@@ -282,10 +282,6 @@ def test_the_committed_tables_name_printed_numbers():
     assert {line["table"][0] for line in ledger.ranks({}).to_dict("records")} == {"A", "C"}
 
 
-def test_the_calibration_is_that_of_the_committed_records():
-    pd.testing.assert_frame_equal(ledger.calibrated(), calibration.table(pool.committed()))
-
-
 def test_nothing_shortened_stands_in_an_opening(shown):
     a_page = page.Page("study_a_sgd_sweep", {"budget": "standard"}, {})
     a_page.publish("a3.test_accuracy", [0.826, 0.827, 0.825], records=["k0", "k1", "k2"])
