@@ -95,6 +95,8 @@ def load(path: Path) -> dict | None:
 
     Of a committed record the weights may be missing: large ones are not committed.
     """
+    if not path.exists():
+        return None
     try:
         record = json.loads(path.read_bytes())
         intact = record["key"] == path.stem and record["checksum"] == checksum(record) and _is_sound(record)
@@ -103,8 +105,6 @@ def load(path: Path) -> dict | None:
             if suffix != "pt" or beside.exists() or not path.is_relative_to(base.PUBLISHED):
                 intact &= base.sha256(beside.read_bytes()) == digest
     except Exception:  # whatever damage brings about
-        if not path.exists():
-            return None
         intact = False
     if not intact:
         warnings.warn(f"damaged record, counts as not trained: {path}", DamagedRecord, stacklevel=2)

@@ -242,9 +242,7 @@ def test_ctrl_c_stops_within_5_seconds_and_keeps_what_is_finished(home, drive):
     start = time.monotonic()
     _, errors = process.communicate(timeout=10)
     assert time.monotonic() - start < 5 and process.returncode != 0
-    # One interrupt is shown: the workers say nothing. A second traceback may stand above it, of the error that was
-    # being handled when the interrupt came (a record that is not there yet is asked for again and again).
-    assert errors.splitlines().count("KeyboardInterrupt") == 1, errors
+    assert errors.count("Traceback") == 1 and "KeyboardInterrupt" in errors  # the workers say nothing
     wait_until(lambda: not workers_of(process.pid), 5)
     kept = stored()
     assert 2 <= len(kept) < 20 and all(record["status"] == "ok" for record in kept.values())
