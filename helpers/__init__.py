@@ -22,16 +22,7 @@ HOMES = {
     # The names of the course's my_utils, last: they would win over ours.
     "course": " ".join(course.__all__),
 }
-# Modules by the names that notebooks written before the rooms use.
-ALIASES = {
-    "analysis": "studies.curves",
-    "engine": "trials.engine",
-    "models": "networks",
-    "records": "trials.records",
-    "sources": "data.sources",
-    "verdicts": "claims.judge",
-}
-_load, NAMES = door(__name__, HOMES, ALIASES)
+_load, NAMES = door(__name__, HOMES)
 # A star import brings what the course's my_utils brought. Two names stay out: `abs`, which Python has and which takes
 # tensors too, and `data`, which is a room here: write `from torch.utils import data` for the course's.
 __all__ = sorted({*course.__all__, *HOMES["device"].split()} - {"abs", "seed_everything"})

@@ -38,11 +38,7 @@ def begin(notebook: str, namespace: dict, data: str | None = None) -> "Notebook 
 
 
 class Notebook(Page):
-    """A page that obtains data and trains; `titles` says its rows in words."""
-
-    def __init__(self, notebook: str, parameters: dict, changed: dict):
-        super().__init__(notebook, parameters, changed)
-        self.titles = {}
+    """A page that obtains data and trains."""
 
     def obtain(self, name: str):
         """The data set of this name, as the parameter `data` asks for it, noted on the page."""
@@ -52,19 +48,19 @@ class Notebook(Page):
         self.data(dataset)
         return dataset
 
-    def train(self, function, rows, *, study, metrics=METRICS, derive=None, titles=None, seeds=None, **options):
+    def train(self, function, rows, *, study, metrics=METRICS, derive=None, titles=None, seeds=None,
+              prefix="", whole=False, **options):  # fmt: skip
         """The trials of `rows` as a DataFrame, see `trials.run_study`; publishes the metrics of every row.
 
         metrics: none publishes nothing. derive: a function of the frame that adds columns first. titles: rows in
-        words. seeds: by default page.seeds of them from page.seed on. options: prefix (of the keys, see
-        `publish_rows`), reduced (fields of shortened trainings, by default the parameters epochs, train_limit and
-        test_limit), whole=True (train every row as it stands, whatever the budget) and then live.
+        words. seeds: by default page.seeds of them from page.seed on. prefix: of the keys, see `publish_rows`. whole:
+        train every row as it stands, whatever the budget. options: live where `whole`, else reduced (fields of
+        shortened trainings, by default the parameters epochs, train_limit and test_limit).
         """
         from helpers import trials
 
         self.titles |= titles or {}
         about = {"study": study, "seeds": self.seed_list() if seeds is None else seeds}
-        prefix, whole = options.pop("prefix", ""), options.pop("whole", False)
         if whole:
             frame = trials.run(function, rows, **about, budget=self.parameters["budget"], **options)
         else:

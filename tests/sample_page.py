@@ -17,7 +17,7 @@ STATE = {
     "status": "complete",
     "budget": "standard",
     "duration_s": 185.2,
-    "started": "2026-11-20T10:15:00+00:00",
+    "started": 1795169700.0,
     "author": "A. Student",
     "data": {"name": "fashion_mnist", "title": "Fashion-MNIST", "source": "data folder", "standin": False,
              "fingerprint": "c59f468a2f67"},

@@ -118,3 +118,11 @@ def score_rate(config, context):
 
 
 score_rate.trial_id = "score"
+
+
+def refuse(config, context):
+    """No training, and no result."""
+    raise MemoryError("always")
+
+
+refuse.trial_id = "refused"

@@ -17,7 +17,7 @@ from helpers.claims import calibration, judge, ledger, pool, spread, trail
 from helpers.claims.claims import load_claims
 from helpers.claims.evidence import load_results
 from helpers.claims.new_study import new_study
-from helpers.claims.values import printed
+from helpers.claims.values import parse
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,7 +62,7 @@ def show_ledger(budget: str | None, as_csv: bool) -> str:
 def judge_number(options) -> str:
     """The verdict on `options.printed`, in words. Raises CourseworkError on a value that is none."""
     try:
-        printed(options.printed)
+        parse(options.printed)
         if options.images < 1 or options.printed == "nan" or not all(map(math.isfinite, options.ours)):
             raise ValueError("give finite values and at least one image")
         if spread.is_accuracy(options.metric) and not all(0 <= value <= 1 for value in options.ours):

@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from helpers import base
 from helpers.base import CourseworkError
 from helpers.claims import judge, values
 
 EVIDENCE = re.compile(r"(\w+\.[\w.]+)(?: ([<>~]) (\w+\.[\w.]+))?")  # a key, or two and how they compare
-NUMBER = re.compile(r"\d+(?:,000)+|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\bnan\b")  # what numbers.csv lists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,7 @@ class Claim:
             if not match or (self.kind == "order") != bool(match[2]):
                 raise ValueError(f"evidence is a results key, for an order two with >, < or ~, not {text!r}")
         if self.kind in ("number", "bound", "epoch", "count", "time") or self.value:
-            values.printed(self.value)
+            values.parse(self.value)
         if self.value == "nan" and self.kind != "diverges":
             raise ValueError("a printed nan is a claim of kind diverges")
         if self.kind == "arithmetic":
@@ -73,11 +71,8 @@ class Claim:
 @functools.cache
 def _file(path: Path, modified: int) -> dict:
     """A claims file as YAML has it; one edited since is read again. Raises CourseworkError on one of another form."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CourseworkError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
-    claims = content.get("claims") if isinstance(content, dict) else None
+    content = base.read_yaml(path)
+    claims = content.get("claims")
     if not isinstance(claims, list) or not all(isinstance(entry, dict) for entry in claims):
         raise CourseworkError(f"{path.name}: expected a list of claims under 'claims'; see the head of claims.yaml")
     return content

@@ -126,7 +126,7 @@ def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
         here = first.endswith("test_accuracy") and spread.is_accuracy(first)
         if not here or line["verdict"] not in figures.forest_plot.MARKS:
             continue
-        low, high, _ = values.printed(line["printed"])
+        low, high, _ = values.parse(line["printed"])
         mean, half = (float("nan") if line[name] is None else line[name] for name in ("value", "half_width"))
         label = ON_THE_AXIS.sub("", line["statement"]) + (f", {line['reading']}" if line["reading"] else "")
         lines.append((label, low, high, mean, half, line["verdict"], line["share"] < 1))

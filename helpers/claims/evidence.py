@@ -31,15 +31,24 @@ def answers(results: dict) -> dict[str, dict]:
 
 def load_results(budget: str) -> dict[str, dict]:
     """{full key: result} of the pages of one budget and the published ones, each on the larger budget of the two."""
-    best = {}
+    best, pages = {}, rubric_pages()
     for folder in (base.PUBLISHED, base.REPORTS / budget):
         for path in sorted(folder.glob("*.json")):
+            if pages.get(short(path.stem), path.stem) != path.stem:
+                continue  # a copy of a notebook does not speak for it
             bundle = read_bundle(path) or {"results": {}}  # a damaged one counts as absent
             for key, result in answers({short(path.stem): bundle}).items():
                 result["page"] = str(path.with_suffix(".html").relative_to(base.ROOT))
                 if key not in best or _weight(result) >= _weight(best[key]):
                     best[key] = result
     return best
+
+
+def rubric_pages() -> dict[str, str]:
+    """{short name: page} of the pages that notebooks/rubric.yaml names, which own their short names."""
+    rubric = base.read_yaml(base.NOTEBOOKS / "rubric.yaml")
+    tasks = [task["page"] for task in rubric.get("tasks", [])]
+    return {short(page): page for page in [*tasks, *rubric.get("evidence", {})]}
 
 
 def _weight(result: dict) -> tuple:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from helpers.claims import spread
 from helpers.claims.spread import is_accuracy, is_difference
-from helpers.claims.values import middle, printed
+from helpers.claims.values import middle, parse
 from helpers.page.markup import digits, percent
 
 VERDICTS = (
@@ -77,7 +77,7 @@ class Sample:
 
     def counted(self, claim) -> list[float]:
         """The values that count against a printed number: of seeds that trained, where more than chance is printed."""
-        return self.alive(None if printed(claim.value)[1] >= self.chance else 0.0)
+        return self.alive(None if parse(claim.value)[1] >= self.chance else 0.0)
 
     def unmeasured(self) -> bool:
         """Whether a training came to a good end without such a number, as one of 30 epochs has no accuracy after 40."""
@@ -136,7 +136,7 @@ def by_half(seen: int, of: int, reason: str) -> Verdict:
 
 def matches(claim, sample: Sample, slack: float | None = None) -> list[bool]:
     """Per seed: does its value lie within `slack` of what is printed, by default half a unit of the last digit?"""
-    low, high, half = printed(claim.value)
+    low, high, half = parse(claim.value)
     slack = half if slack is None else slack
     return [value is not None and low - slack <= value <= high + slack for value in sample.values]
 
@@ -146,7 +146,7 @@ def judge_number(claim, sample: Sample) -> Verdict:
 
     A seed has not trained without a finite value, or with an accuracy at chance where more is printed.
     """
-    low, high, half = printed(claim.value)
+    low, high, half = parse(claim.value)
     alive = sample.counted(claim)
     total, lost = len(sample.values), len(sample.values) - len(alive)
     if sample.share < 1:
@@ -187,7 +187,7 @@ def too_few(values: list) -> str:
 
 def judge_bound(claim, sample: Sample) -> Verdict:
     """A printed upper bound: reproduced when the whole interval lies below it, not when it lies above."""
-    bound, alive = printed(claim.value)[1], sample.alive()
+    bound, alive = parse(claim.value)[1], sample.alive()
     if sample.share < 1:
         return inconclusive(shortened(sample))
     if 2 * len(alive) <= len(sample.values):
@@ -206,7 +206,7 @@ def judge_bound(claim, sample: Sample) -> Verdict:
 
 def judge_epoch(claim, sample: Sample) -> Verdict:
     """Within three epochs in more than half of the seeds; a seed in which it never came counts as later than any."""
-    low, high, _ = printed(claim.value)
+    low, high, _ = parse(claim.value)
     came, total = sample.finite(), len(sample.values)
     if sample.share < 1:
         return inconclusive(shortened(sample))

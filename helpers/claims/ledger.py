@@ -1,6 +1,5 @@
 """The ledger: every claim judged, and every count of it. One source for all pages, the index and the README."""
 
-import functools
 from decimal import Decimal
 
 import numpy as np
@@ -120,25 +119,20 @@ def to_csv(frame: pd.DataFrame) -> str:
     return frame[list(COLUMNS)].to_csv(index=False, lineterminator="\n").rstrip("\n")
 
 
-@functools.lru_cache(maxsize=2)
-def _home(report: str, keys: frozenset) -> tuple[str, tuple[Claim, ...]]:
-    """(the study whose results these keys are, without its name; the claims of `report` at home there)."""
-    claims = [claim for claim in load_claims() if claim.report == report]
-    studies = [key.split(".")[0] for claim in claims for key in claim.needs() if key.partition(".")[2] in keys]
-    study = max(studies, key=studies.count) if studies else ""
-    return study, tuple(claim for claim in claims if claim.home() == study)
-
-
 def page_ledger(report: str, results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:
     """The lines of `judged` for the claims of a report that are at home on a page, from its own results.
 
     The keys lack the study's name; it is the one whose evidence they answer most. Claims that lack a result are
     "not run".
     """
-    study, claims = _home(report, frozenset(results))
-    if not claims:
-        return pd.DataFrame(columns=["claim", "kind", "verdict", "n", "share", "p", "survives"])
-    return _lines(claims, {study: {"results": results}}, basis, readings.printed_values(load_claims()))
+    claims = load_claims()
+    keys = [key for claim in claims if claim.report == report for key in claim.needs()]
+    studies = [study for study, _, result in (key.partition(".") for key in keys) if result in results]
+    study = max(studies, key=studies.count) if studies else ""
+    at_home = [claim for claim in claims if claim.report == report and claim.home() == study]
+    if not at_home:
+        return pd.DataFrame(columns=["claim", "kind", "measured", "verdict", "n", "share", "p", "survives"])
+    return _lines(at_home, {study: {"results": results}}, basis, readings.printed_values(claims))
 
 
 def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:
@@ -191,7 +185,7 @@ def best(frame: pd.DataFrame, settings: dict[str, str]) -> pd.DataFrame:
     """
     lines = []
     for line in frame.set_index("claim", drop=False).loc[list(settings)].to_dict("records"):
-        measured = line["value"] is not None and line["n"]
+        measured = pd.notna(line["value"]) and line["n"]
         gap = 100 * (line["value"] - printed(line["claim"])) if measured else None
         ours = f"{100 * line['value']:.2f} %" if measured else "not run"
         network = ", ".join(filter(None, (settings[line["claim"]], line["reading"])))
@@ -204,7 +198,7 @@ def best(frame: pd.DataFrame, settings: dict[str, str]) -> pd.DataFrame:
 def with_interval(line: dict) -> str:
     """Our value of a judged claim in the unit of the printed one; where known, [95 % of new runs]."""
     half = line["half_width"] if pd.notna(line["half_width"]) else None
-    if line["kind"] == "number" and line["printed"].endswith("%") and line["value"] is not None:
+    if line["kind"] == "number" and line["printed"].endswith("%") and pd.notna(line["value"]):
         value, ends = 100 * line["value"], [100 * end for end in _ends(line)]
         return f"{value:.2f} %" + interval(value, half and 100 * half, ends) + _without(line)
     if line["kind"] == "order" and half and pd.notna(line["gap"]):

@@ -4,6 +4,7 @@ A kind is metric x family of networks (and data set) x whether the learning rate
 not the short ones that pages repeat in front of the reader.
 """
 
+import contextlib
 import functools
 import json
 from collections import defaultdict
@@ -121,8 +122,9 @@ def marks_of(group: list[dict]) -> np.ndarray | None:
 def labels_of(fingerprint: str) -> np.ndarray | None:
     """The test labels of a data set in the cache, uint8 (N,); None where it is not there."""
     for meta in base.CACHE.glob("*/meta.json"):
-        if json.loads(meta.read_text(encoding="utf-8"))["fingerprint"] == fingerprint:
-            return np.load(meta.with_name("test_labels.npy"))
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # of another, damaged data set
+            if json.loads(meta.read_text(encoding="utf-8"))["fingerprint"] == fingerprint:
+                return np.load(meta.with_name("test_labels.npy"))
     return None
 
 

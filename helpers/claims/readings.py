@@ -7,7 +7,7 @@ import pandas as pd
 
 from helpers.claims import calibration, evidence, judge, orders, pool, spread
 from helpers.claims.judge import Verdict
-from helpers.claims.values import consistent, middle, printed
+from helpers.claims.values import consistent, middle, parse
 from helpers.page import markup
 
 NUMERALS = ("no", "one", "two", "three", "four", "five")
@@ -92,7 +92,7 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
         "measured": _measured(claim, keys, results, basis, chosen),
         "verdict": chosen.verdict,
         "joined": joined,
-        "reason": chosen.reason + _printed_gap(claim, chosen, text, values or {}),
+        "reason": chosen.reason + _gap_in_words(claim, chosen, text, values or {}),
         "half_width": chosen.half_width,
         "gap": chosen.gap,
         "lost": chosen.lost,
@@ -133,7 +133,7 @@ def printed_gap(claim, text: str, values: dict) -> float | None:
     return None if None in sides else middle(sides[0]) - middle(sides[1])
 
 
-def _printed_gap(claim, chosen: Verdict, text: str, values: dict) -> str:
+def _gap_in_words(claim, chosen: Verdict, text: str, values: dict) -> str:
     """How our difference compares with the printed one, where the report prints both sides of an order."""
     gap = printed_gap(claim, text, values)
     if gap is None or chosen.gap is None:
@@ -200,8 +200,9 @@ def likelihood(claim, text: str, results: dict, basis=None, untrained: float = 1
         interval, _ = orders.difference(*samples)
         if interval is None or not interval.unit:
             return None
-        above = 1 - interval.below(0.0)
-        return {">": above, "<": 1 - above, "~": 2 * min(above, 1 - above)}[claim.sign(text)]
+        margin = orders.margin_of(claim, samples[0])
+        below, close = interval.below(0.0), interval.below(margin) - interval.below(-margin)
+        return {">": 1 - below, "<": below, "~": close}[claim.sign(text)]
     alive, fits = sample.counted(claim), _fit(claim, sample)
     if (alive and fits is None) or sample.is_dead():
         return None
@@ -213,7 +214,7 @@ def likelihood(claim, text: str, results: dict, basis=None, untrained: float = 1
 
 def _digits(claim) -> tuple[float, float]:
     """Between which numbers a value rounds to what is printed, or lies below a printed bound."""
-    low, high, half = printed(claim.value)
+    low, high, half = parse(claim.value)
     return (0.0, high) if claim.kind == "bound" else (low - half, high + half)
 
 

@@ -16,7 +16,7 @@ PRINTED = re.compile(r"nan|-?\d+(\.\d+)?(-\d+(\.\d+)?)?( %)?")
 CHECK = re.compile(r"(?P<left>.+?) (?P<sign>=|<=|>=|<|>|of) (?P<right>.+)")
 
 
-def printed(text: str) -> tuple[float, float, float]:
+def parse(text: str) -> tuple[float, float, float]:
     """(lowest, highest, half a unit of the last digit) of "0.860", "-0.5", "90.05 %" or "20-25"; nan for "nan".
 
     Raises ValueError for anything else, and for a range that falls.
@@ -52,7 +52,7 @@ def turn(shape: tuple) -> tuple:
 
 def middle(text: str) -> float:
     """The middle of a printed value: of "20-25" 22.5."""
-    low, high, _ = printed(text)
+    low, high, _ = parse(text)
     return (low + high) / 2
 
 
@@ -124,7 +124,7 @@ def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
     *both, sign = _split(check)
     ends = {}
     for name in names(check):
-        low, high, half = printed(values[name])
+        low, high, half = parse(values[name])
         ends[name] = (low - half, high + half)
     trees = [ast.parse(side, mode="eval").body for side in both]
     places = [dict(zip(ends, corner)) for corner in itertools.product(*ends.values())]

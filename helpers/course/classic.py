@@ -4,10 +4,9 @@ package of Zhang et al., Dive into Deep Learning) runs after `import helpers as 
 As in the course, an evaluation of the accuracy, hence train_ch3, train_ch6 and trainf, leaves the network in evaluation
 mode; evaluate_loss and predict_ch3 change no mode. Mended everywhere: model and batch are moved to one device, chosen
 when a function is called; evaluation runs without gradients; a loss may average, add or do neither (reduction="none");
-a finished run is not lost to an assert: a training loss that is not finite is a warning, and nothing else is.
+a finished run is not lost to an assert: a training loss that is not finite is a warning. So is log_softmax taken twice.
 """
 
-import functools
 import logging
 import sys
 import warnings
@@ -31,11 +30,6 @@ from helpers.trials.engine import keep_freed_memory
 d2l = sys.modules["helpers"]  # notebooks say d2l.plt, d2l.Animator ...
 LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 PER_BATCH = (lr_scheduler.OneCycleLR, lr_scheduler.CyclicLR)  # schedulers that step after each batch
-
-
-@functools.cache
-def _say_once(message: str) -> None:
-    logging.getLogger("helpers").info(message)
 
 
 def get_dataloader_workers() -> int:
@@ -154,12 +148,12 @@ def evaluate_loss(net, data_iter, loss) -> float:
 
 
 def _check_outputs(loss, y_hat) -> None:
-    """Say so where CrossEntropyLoss gets logarithms of probabilities: then the exponentials of each row add to 1."""
+    """Warn where CrossEntropyLoss gets logarithms of probabilities: then the exponentials of each row add to 1."""
     if not isinstance(loss, nn.CrossEntropyLoss):
         return
     sums = y_hat.exp().sum(dim=1)
     if sums.dim() == 1 and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
-        _say_once("the network ends in log_softmax and CrossEntropyLoss takes it again: leave it out of the network")
+        warnings.warn("the network ends in log_softmax and CrossEntropyLoss takes it again: leave it out", stacklevel=4)
 
 
 def _steps(net, train_iter, loss, updater, metric):
@@ -236,7 +230,6 @@ def trainf(net, train_iter, test_iter, loss, num_epochs, optimizer, device=None,
     and evaluation included (the course timed the batches' arithmetic alone); fewer than five batches do not divide by
     zero. The test accuracy drawn after each epoch is not for choosing anything: take a validation part for that.
     """
-    _say_once("test accuracy is shown after each epoch: choose epochs and settings on a validation part, not on it")
     epochs = _epochs(num_epochs)
     device = torch.device(device or choose())
     keep_freed_memory()
@@ -271,10 +264,9 @@ def trainf(net, train_iter, test_iter, loss, num_epochs, optimizer, device=None,
 def train_ch6(net, train_iter, test_iter, num_epochs, lr, device=None) -> None:
     """`trainf` with cross entropy and its own plain SGD, from weights that it draws anew.
 
-    As in the course, and told once by logging.info: the weights of Linear and Conv2d are drawn again (Xavier, uniform),
+    As in the course, the weights of Linear and Conv2d are drawn again (Xavier, uniform),
     whatever the caller had set or trained before; momentum and weight decay of another optimiser have no part in it.
     """
-    _say_once("train_ch6 draws the weights of Linear and Conv2d anew (Xavier, uniform) and uses its own SGD(lr)")
     for module in net.modules():
         if type(module) in (nn.Linear, nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)

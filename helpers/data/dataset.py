@@ -23,7 +23,7 @@ class Dataset:
     """A data set as it lies in the cache. Images: uint8, (N, H, W) or (N, H, W, 3); labels: uint8, (N,)."""
 
     name: str
-    title: str  # for people: "Fashion-MNIST", "CIFAR-10 (JPEG re-encoding)"
+    title: str  # for people: "Fashion-MNIST", "CIFAR-10, JPEG re-encoding"
     classes: tuple[str, ...]
     source: str  # where the files came from
     standin: bool  # not the data that the reports used

@@ -6,16 +6,16 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from helpers.figures.grids import COLOURS, SHORT, Drawing, new_figure, number, span, styled
-from helpers.figures.lines import MARK, PRINTED, curves, cut_common_length, line_style, put_legend, words
+from helpers.figures.lines import MARK, PRINTED, curves, cut_common_length, put_legend, words
 
 HATCHED = {"facecolor": SHORT, "edgecolor": COLOURS[0], "hatch": "///"}  # bars of shortened trainings
 
 
 @styled
-def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, reference=None, diamond="printed"):
+def bars(values, column="", *, xlabel="", limits=None, reference=None, diamond="printed"):
     """Horizontal bars, the first on top; points where `limits` leave out zero.
 
-    values: {name: number, or list over seeds} (mean ± standard deviation); errors: {name: half width} instead of it;
+    values: {name: number, or list over seeds} (mean ± standard deviation).
     reference: {name: value} as open diamonds, `diamond` in the legend (a report's numbers). Or values are trials, of
     which `column` is drawn by row: trainings in full first, then the shortened ones, hatched; printed_<column> gives
     the diamonds.
@@ -27,12 +27,12 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
     xlabel = xlabel or words(column) or "value"
     seeds = {name: np.atleast_1d(np.asarray(value, float)) for name, value in values.items()}
     hatched = [short.get(name, False) for name in seeds]
-    spread = {name: s.std(ddof=1) for name, s in seeds.items() if len(s) > 1} | (errors or {})
+    spread = {name: s.std(ddof=1) for name, s in seeds.items() if len(s) > 1}
     data = pd.DataFrame({"name": map(str, seeds), "value": [s.mean() for s in seeds.values()]})
     data["error"] = [spread.get(name, np.nan) for name in seeds]
     data["shortened"] = ["yes" if is_short else np.nan for is_short in hatched]
-    data["report"] = [reference.get(name, np.nan) for name in seeds]
-    figure, [axis] = new_figure(title, height=0.7 + 0.32 * len(data))
+    data[diamond] = [reference.get(name, np.nan) for name in seeds]
+    figure, [axis] = new_figure(height=0.7 + 0.32 * len(data))
     errorbars = {"capsize": 3, "ecolor": "#222222"}
     if limits and limits[0] > 0:
         axis.errorbar(data["value"], data.index, xerr=data["error"], fmt="o", color=COLOURS[0], **errorbars)
@@ -51,8 +51,8 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
         entries.append(Patch(color=COLOURS[0], label="ours"))
     if any(hatched):
         entries.append(Patch(**HATCHED, label=f"ours, shortened{length}"))
-    if data["report"].notna().any():
-        entries += axis.plot(data["report"], data.index, mec=COLOURS[1], label=diamond, **MARK)
+    if data[diamond].notna().any():
+        entries += axis.plot(data[diamond], data.index, mec=COLOURS[1], label=diamond, **MARK)
     put_legend(figure, entries)
     if not limits:
         axis.xaxis.set_major_locator(MaxNLocator(4))
@@ -62,8 +62,8 @@ def bars(values, column="", *, errors=None, title="", xlabel="", limits=None, re
     heights = ", ".join(
         f"{name} {number(value)}{mark}" for name, value, mark in zip(data["name"], data["value"], marks)
     )
-    with_printed = data.dropna(subset="report")
-    printed = ", ".join(f"{name} {number(value)}" for name, value in zip(with_printed["name"], with_printed["report"]))
+    with_printed = data.dropna(subset=diamond)
+    printed = ", ".join(f"{name} {number(value)}" for name, value in zip(with_printed["name"], with_printed[diamond]))
     alt = f"Bars of {xlabel}: {heights}." + (f" {diamond.capitalize()}: {printed}." if printed else "")
     return Drawing(figure, alt, data.dropna(axis="columns", how="all"))
 
@@ -84,58 +84,40 @@ def _by_row(trials: pd.DataFrame, column: str) -> tuple[dict, dict, dict, str]:
 
 
 def _at_end(value: float) -> str:
-    """A bar's value: four decimals of a share, thousands in full."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}" if 0 < value < 1 else number(value)
+    """A bar's value: a share to four decimals."""
+    return f"{value:.4f}" if 0 < value < 1 else number(value)
 
 
 @styled
-def histogram(values, *, bins=40, title="", xlabel="value", log=False, apart=False) -> Drawing:
+def histogram(values, *, bins=40, xlabel="value", log=False) -> Drawing:
     """How often finite values fall into bins. values: an array, or {name: array}, of any shapes.
 
-    All in one panel and in common bins; or apart, each in a panel, in bins and on an axis of its own.
+    All in one panel and in common bins.
     """
     values = values if isinstance(values, dict) else {"count": values}
     values = {name: np.ravel(np.asarray(array, float)) for name, array in values.items()}
     values = {name: array[np.isfinite(array)] for name, array in values.items()}
     phrases = [f"{name}: {a.size} values, {span(a)}, mean {number(a.mean())}" for name, a in values.items()]
     alt = f"Histogram of {xlabel}. {'; '.join(phrases)}."
-    if apart:
-        figure, frame = _apart(values, bins, title, xlabel, log)
-        return Drawing(figure, alt, frame)
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
     counts = {name: np.histogram(array, edges)[0] for name, array in values.items()}
     frame = pd.DataFrame({xlabel: (edges[:-1] + edges[1:]) / 2} | counts)
-    drawing = curves(frame, xlabel, {"count": list(counts)}, title=title, log="y" if log else "", step=True)
+    drawing = curves(frame, xlabel, {"count": list(counts)}, log="y" if log else "", step=True)
     return Drawing(drawing.figure, alt, frame)
 
 
-def _apart(values: dict, bins: int, title, xlabel, log) -> tuple:
-    """(figure, data) of one histogram a panel."""
-    figure, axes = new_figure(title, len(values), height=0.4 + 1.5 * len(values))
-    parts = []
-    for index, (axis, (name, array)) in enumerate(zip(axes, values.items())):
-        counts, edges, _ = axis.hist(array, bins, color=line_style(index)["color"], log=log)
-        axis.set_title(f"{name}: {array.size:,} values", fontsize=10, loc="left")
-        axis.set(ylabel="count")
-        parts.append(pd.DataFrame({"of": name, xlabel: (edges[:-1] + edges[1:]) / 2, "count": counts.astype(int)}))
-    axes[-1].set(xlabel=xlabel)
-    return figure, pd.concat(parts, ignore_index=True)
-
-
-def reliability(confidence, correct, *, bins=10, title="") -> Drawing:
-    """Accuracy against confidence in equal bins of [0, 1], and the number of images in each.
+def reliability(confidence, correct) -> Drawing:
+    """Accuracy against confidence in ten equal bins of [0, 1], and the number of images in each.
 
     confidence: (N,) largest probability; correct: (N,) bool. `data.attrs["ece"]` is the expected calibration error
     (Guo et al., 2017): the mean of |accuracy - confidence| of the bins, weighted by their images.
     """
     frame = pd.DataFrame({"confidence": np.asarray(confidence, float), "measured": np.asarray(correct, float)})
-    groups = frame.groupby(np.minimum((frame["confidence"] * bins).astype(int), bins - 1))
+    groups = frame.groupby(np.minimum((frame["confidence"] * 10).astype(int), 9))
     data = groups.mean().assign(images=groups.size(), perfect=groups["confidence"].mean()).reset_index(drop=True)
     ece = float(np.average((data["measured"] - data["confidence"]).abs(), weights=data["images"]))
     data.attrs["ece"] = ece
     panels = {"accuracy": ["measured", "perfect"], "images": "images"}
-    alt = (
-        f"Accuracy against confidence, {len(frame)} images in {bins} bins, expected calibration error {ece:.3f}: mean "
-    )
+    alt = f"Accuracy against confidence, {len(frame)} images in 10 bins, expected calibration error {ece:.3f}: mean "
     alt += f"confidence {frame['confidence'].mean():.3f}, accuracy {frame['measured'].mean():.3f}."
-    return Drawing(curves(data, "confidence", panels, title=title, log="images").figure, alt, data)
+    return Drawing(curves(data, "confidence", panels, log="images").figure, alt, data)

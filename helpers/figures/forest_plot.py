@@ -20,21 +20,21 @@ LABEL_WIDTH = 58  # characters of a line of a row's label, which stands above it
 
 
 @styled
-def forest(lines: pd.DataFrame, *, title="", xlabel="test accuracy") -> Drawing:
-    """Draw one line for each row of `lines`: label, low and high (as printed), mean, half_width, verdict, short.
+def forest(lines: pd.DataFrame) -> Drawing:
+    """Draw test accuracies, one a row of `lines`: label, low and high (as printed), mean, half_width, verdict, short.
 
     The bar is `mean` ± `half_width`, a mark alone where the width is not finite; the diamond is the printed value, a
     thick line where a range is printed. A row without a mean shows the printed value and its verdict alone. Rows of
     shortened trainings (`short`) stand last, on grey.
     """
     lines = lines.sort_values("short", kind="stable").reset_index(drop=True)
-    figure, (axis,) = new_figure(title, height=0.8 + 0.55 * len(lines))
+    figure, (axis,) = new_figure(height=0.8 + 0.55 * len(lines))
     for place, line in enumerate(lines.itertuples()):
         _draw_row(axis, place, line)
     whole = int((~lines["short"]).sum())
     if whole < len(lines):
         axis.axhspan(whole - 0.75, len(lines) - 0.5, color=SHORT, lw=0, zorder=0)
-    axis.set(xlabel=xlabel, ylim=(len(lines) - 0.5, -0.75), yticks=[])
+    axis.set(xlabel="test accuracy", ylim=(len(lines) - 0.5, -0.75), yticks=[])
     axis.margins(x=0.08)
     axis.plot([], [], "D", color="black", markersize=4.5, label="printed")
     bars = np.isfinite(lines["half_width"]).any()

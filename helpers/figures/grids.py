@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers.base import CourseworkError
+from helpers.page import markup
 
 COLOURS = [f"#{c}" for c in ("0173B2", "D55E00", "029E73", "AA3F9B", "A5682A", "56B4E9", "DE8F05", "949494")]
 WIDTH = 5.8  # inches
@@ -53,17 +54,15 @@ class Drawing:
     _repr_png_ = png
 
 
-def new_figure(title, rows=1, columns=1, height=3.0, **options) -> tuple[Figure, np.ndarray]:
-    """A figure of our width with its title, and its axes row by row."""
+def new_figure(rows=1, columns=1, height=3.0, **options) -> tuple[Figure, np.ndarray]:
+    """A figure of our width, and its axes row by row; its title is the caption that `page.show` asks for."""
     figure = Figure((WIDTH, height), DPI, facecolor="white", layout="constrained")
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", weight="bold")
     return figure, figure.subplots(rows, columns, squeeze=False, **options).ravel()
 
 
 def number(value) -> str:
-    """Four significant digits."""
-    return f"{value:.4g}" if np.isfinite(value) else "not finite"
+    """Four significant digits, thousands in full."""
+    return markup.digits(value, 4) if np.isfinite(value) else "not finite"
 
 
 def span(values) -> str:
@@ -73,13 +72,13 @@ def span(values) -> str:
 
 
 @styled
-def images(pictures, titles=None, *, columns=5, title="", colours="gray_r") -> Drawing:
+def images(pictures, titles=None, *, columns=5, colours="gray_r") -> Drawing:
     """A grid of pictures (N, H, W) or (N, H, W, 3), uint8 or float, under their titles (may hold line breaks)."""
     pictures = np.asarray(pictures)
     titles = list(map(str, titles if titles is not None else range(1, len(pictures) + 1)))
     columns, lines = min(columns, len(pictures)), 1 + max(name.count("\n") for name in titles)
     rows = -(-len(pictures) // columns)
-    figure, axes = new_figure(title, rows, columns, 0.4 + rows * (WIDTH / columns + 0.17 * lines))
+    figure, axes = new_figure(rows, columns, 0.4 + rows * (WIDTH / columns + 0.17 * lines))
     for axis, picture, name in zip(axes, pictures, titles):
         axis.imshow(picture, cmap=colours, interpolation="nearest")
         axis.set_title(name, fontsize=9)
@@ -91,7 +90,7 @@ def images(pictures, titles=None, *, columns=5, title="", colours="gray_r") -> D
     return Drawing(figure, f"{alt}: {', '.join(data['title'])}.", data)
 
 
-def patches(picture, sizes=(14, 7, 4), *, title="") -> Drawing:
+def patches(picture, sizes=(14, 7, 4)) -> Drawing:
     """One square image (H, H), uint8, cut into patches of each size, counted row by row.
 
     Raises CourseworkError for a size that does not divide the image's side.
@@ -108,13 +107,13 @@ def patches(picture, sizes=(14, 7, 4), *, title="") -> Drawing:
         parts += [(size, index, mean) for index, mean in enumerate(means)]
     names = [f"{(len(picture) // size) ** 2} of {size} × {size}" for size in sizes]
     colours = matplotlib.colormaps["gray_r"].with_extremes(bad=COLOURS[0])
-    figure = images(drawn, names, columns=len(sizes), title=title, colours=colours).figure
+    figure = images(drawn, names, columns=len(sizes), colours=colours).figure
     alt = f"One image of {len(picture)} × {len(picture)} pixels cut into patches: {', '.join(names)}."
     return Drawing(figure, alt, pd.DataFrame(parts, columns=["size", "patch", "mean_pixel"]))
 
 
 @styled
-def heatmap(table, *, title="", xlabel="", ylabel="", fmt=".3f", falls=False, **options) -> Drawing:
+def heatmap(table, *, xlabel="", ylabel="", fmt=".3f", falls=False, **options) -> Drawing:
     """A table of numbers as coloured cells (a grid search): DataFrame, its index by its columns.
 
     Cells that are not finite are grey. falls: small values are good (a loss). options: of seaborn.heatmap.
@@ -124,7 +123,7 @@ def heatmap(table, *, title="", xlabel="", ylabel="", fmt=".3f", falls=False, **
     values = table.to_numpy(float)
     finite = np.isfinite(values)
     text = np.vectorize(lambda value: format(value, fmt))(values)
-    figure, [axis] = new_figure(title, height=1.3 + 0.4 * len(table))
+    figure, [axis] = new_figure(height=1.3 + 0.4 * len(table))
     style = {"cmap": "cividis_r" if falls else "cividis", "cbar": False, "linewidths": 0.5, "fmt": "", "annot": text}
     style |= {} if finite.any() else {"vmin": 0, "vmax": 1}
     seaborn.heatmap(table.where(finite), ax=axis, **style | options)
@@ -144,14 +143,14 @@ def heatmap(table, *, title="", xlabel="", ylabel="", fmt=".3f", falls=False, **
     return Drawing(figure, f"{alt}{(~finite).sum()} cells not finite.", table.reset_index())
 
 
-def confusion(labels, predicted, classes, *, title="") -> Drawing:
+def confusion(labels, predicted, classes) -> Drawing:
     """Counts of (true class, predicted class). labels, predicted: (N,) integers; classes: their names."""
     labels, predicted, n = np.asarray(labels, int), np.asarray(predicted, int), len(classes)
     counts = np.bincount(labels * n + predicted, minlength=n * n).reshape(n, n)
     table = pd.DataFrame(counts, pd.Index(classes, name="true"), list(classes))
     style = {"cmap": "Blues", "norm": matplotlib.colors.PowerNorm(0.4), "annot_kws": {"size": 8}}
     text = np.where(counts, counts.astype(str), "")
-    drawing = heatmap(table, title=title, xlabel="predicted", ylabel="true", fmt=".0f", annot=text, **style)
+    drawing = heatmap(table, xlabel="predicted", ylabel="true", fmt=".0f", annot=text, **style)
     recall = np.diag(counts) / np.maximum(counts.sum(axis=1), 1)
     wrong = counts - np.diag(np.diag(counts))
     true, taken = np.unravel_index(wrong.argmax(), wrong.shape)
@@ -162,7 +161,7 @@ def confusion(labels, predicted, classes, *, title="") -> Drawing:
 
 
 @styled
-def architecture(steps, *, title="") -> Drawing:
+def architecture(steps) -> Drawing:
     """A network from top to bottom: boxes coloured by group, shapes beside them.
 
     steps: [(group, what the step does, shape after it)], such as ("stem", "cut into 49 patches", "B × 49 × 16");
@@ -170,7 +169,7 @@ def architecture(steps, *, title="") -> Drawing:
     """
     data = pd.DataFrame(steps, columns=["group", "step", "shape"]).astype(str)
     colours = [COLOURS[code % len(COLOURS)] for code in pd.factorize(data["group"])[0]]
-    figure, [axis] = new_figure(title, height=0.5 + 0.6 * len(data))
+    figure, [axis] = new_figure(height=0.5 + 0.6 * len(data))
     axis.barh(data.index, 5, 0.6, left=2.1, color=[c + "22" for c in colours], edgecolor=colours, lw=1.2)
     axis.set(xlim=(0, 10), ylim=(len(data) - 0.6, -0.5))
     axis.set_axis_off()

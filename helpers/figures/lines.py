@@ -104,13 +104,12 @@ def _ends_in_words(data: pd.DataFrame, x: str) -> str:
     return "; ".join(f"{panel}: {n} lines end between {low} and {high}" for panel, low, high, n in ends)
 
 
-def _alt_text(data: pd.DataFrame, marks: pd.DataFrame, x: str, reference: dict) -> str:
+def _alt_text(data: pd.DataFrame, marks: pd.DataFrame, x: str) -> str:
     """The alt text: trainings in full and shortened ones apart, then what the reports print."""
     kinds = {"": data[~data["short"]], "Shortened trainings: ": data[data["short"]]}
     described = " ".join(f"{start}{_ends_in_words(part, x)}." for start, part in kinds.items() if len(part))
     each = [f"{line.line} {number(line.printed)} ({line.panel})" for line in marks.itertuples()]
     described += f" Printed at the end: {', '.join(each)}." if each else ""
-    described += "".join(f" The report's {panel}: {value}." for panel, value in reference.items())
     return f"Line chart, {words(x)} {span(data[x])}. {described}"
 
 
@@ -198,7 +197,7 @@ def _whole_ticks(axis, values: np.ndarray) -> None:
         axis.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _grid(data: pd.DataFrame, title: str, length: str):
+def _grid(data: pd.DataFrame, length: str):
     """A figure with a row of axes for each panel and a column for each kind of training: in full, shortened.
 
     length: how much the shortened ones were trained, where that is the same for all.
@@ -207,7 +206,7 @@ def _grid(data: pd.DataFrame, title: str, length: str):
     rows = data["panel"].nunique()
     ratios = {"width_ratios": (3, 2)} if len(kinds) == 2 else {}
     options = {"height": 0.6 + 2.2 * rows, "sharex": "col", "gridspec_kw": ratios}
-    figure, axes = new_figure(title, rows, len(kinds), **options)
+    figure, axes = new_figure(rows, len(kinds), **options)
     if True in kinds:
         titles = {False: "in full", True: f"shortened:\n{length}" if length else "shortened"}
         for axis, short in zip(axes, kinds):  # the first row of axes
@@ -218,38 +217,33 @@ def _grid(data: pd.DataFrame, title: str, length: str):
 
 
 @styled
-def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", reference=None, step=False) -> Drawing:
+def curves(frame, x, ys, *, by=None, ylabel=None, band=False, log="", step=False) -> Drawing:
     """Lines over `x`, one panel below the other; trainings in full (share 1) and shortened ones beside each other.
 
     frame: wide, or long with the column `by` naming the lines (histories(trials), by="row"); several rows of a line
     at one x are seeds: their mean is drawn, with band=True mean ± standard deviation. A column printed_<y>, where
     there is one, is marked by diamonds at the right edge. ys: a column, a list of columns in one panel, or a dict
-    {panel's label: column or columns}. log: "x", "y", "xy", or a panel's label. reference: the report's value as a
-    dotted line, a number (first panel) or {panel's label: number}. step: as a staircase.
+    {panel's label: column or columns}. log: "x", "y", or a panel's label. step: as a staircase.
     """
     ys = ys if isinstance(ys, dict) else {ylabel or (words(ys) if isinstance(ys, str) else "value"): ys}
     panels = {panel: [columns] if isinstance(columns, str) else list(columns) for panel, columns in ys.items()}
-    reference = {} if reference is None else reference
-    reference = reference if isinstance(reference, dict) else {next(iter(panels)): reference}
     data = _lines(frame, x, panels, by)
     length = cut_common_length(data, "line")
     data, marks = _lines_and_marks(data)
     order = list(dict.fromkeys(data["line"]))
-    figure, axes, kinds = _grid(data, title, length.strip(" ()"))
+    figure, axes, kinds = _grid(data, length.strip(" ()"))
     for axis, (panel, short) in zip(axes, [(panel, short) for panel in panels for short in kinds]):
-        axis.set(yscale="log" if log in ("y", "xy", panel) else "linear", ylabel=panel if short == kinds[0] else "")
+        axis.set(yscale="log" if log in ("y", panel) else "linear", ylabel=panel if short == kinds[0] else "")
         part = data[(data["panel"] == panel) & (data["short"] == short)]
         _draw(axis, x, part, order, band, step)
         _mark(axis, marks[(marks["panel"] == panel) & ~short], order)
-        if panel in reference:
-            axis.axhline(reference[panel], color="#333333", ls=":", lw=1.3, label="report")
         if axis.get_yscale() == "log":
             _plain_ticks(axis.yaxis)
     for axis, short in zip(axes[-len(kinds) :], kinds):
-        axis.set(xlabel=words(x), xscale="log" if log in ("x", "xy") else "linear")
-        if log in ("x", "xy"):
+        axis.set(xlabel=words(x), xscale="log" if log == "x" else "linear")
+        if log == "x":
             _plain_ticks(axis.xaxis)
-        if pd.api.types.is_integer_dtype(data[x]) and log not in ("x", "xy"):
+        if pd.api.types.is_integer_dtype(data[x]) and log != "x":
             _whole_ticks(axis, data.loc[data["short"] == short, x].unique())
     entries = []
     for axis in axes:
@@ -262,7 +256,7 @@ def curves(frame, x, ys, *, by=None, title="", ylabel=None, band=False, log="", 
     named = data.assign(line=data["line"] + np.where(data["short"], " (shortened)", ""))
     table = named.pivot(index=x, columns=["panel", "line"], values=["mean", "std"]).dropna(axis="columns", how="all")
     table.columns = [", ".join(names) for names in table.columns]
-    return Drawing(figure, _alt_text(data, marks, x, reference), table.reset_index())
+    return Drawing(figure, _alt_text(data, marks, x), table.reset_index())
 
 
 def schedule(frame, ys, **options) -> Drawing:
@@ -272,16 +266,16 @@ def schedule(frame, ys, **options) -> Drawing:
 
 
 @styled
-def regression(points, grid, fits, *, bands=None, gaps=(), title="", xlabel="x", ylabel="y") -> Drawing:
+def regression(points, grid, fits, *, bands=None, gaps=()) -> Drawing:
     """Samples, fitted curves on `grid`, and shaded stretches of x without training inputs.
 
     points: {split: (x, y)}; fits: {name: y on the grid}; bands: {name: half width on the grid}; gaps: [(from, to)].
     """
-    figure, [axis] = new_figure(title)
+    figure, [axis] = new_figure()
     series, phrases = points | {name: (grid, y) for name, y in fits.items()}, []
     for index, (name, (x, y)) in enumerate(points.items()):
         axis.plot(x, y, "osD^"[index % 4], color=COLOURS[-1 - index], label=name, mew=0, alpha=0.7)
-        phrases.append(f"{len(x)} {name} points, {ylabel} {span(y)}")
+        phrases.append(f"{len(x)} {name} points, y {span(y)}")
     for index, (name, y) in enumerate(fits.items()):
         style, half = line_style(index), (bands or {}).get(name)
         axis.plot(np.ravel(grid), np.ravel(y), label=name, **style)
@@ -292,7 +286,7 @@ def regression(points, grid, fits, *, bands=None, gaps=(), title="", xlabel="x",
     for index, (low, high) in enumerate(gaps):
         axis.axvspan(low, high, color="#888888", alpha=0.18, lw=0, label=None if index else "no training inputs")
         phrases.append(f"no training inputs between {number(low)} and {number(high)}")
-    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.set(xlabel="x", ylabel="y")
     put_legend(figure, axis.get_legend_handles_labels()[0])
-    data = pd.concat(pd.DataFrame({xlabel: np.ravel(x), ylabel: np.ravel(y), "of": n}) for n, (x, y) in series.items())
-    return Drawing(figure, f"Samples and fit, {xlabel} {span(grid)}: {'; '.join(phrases)}.", data)
+    data = pd.concat(pd.DataFrame({"x": np.ravel(x), "y": np.ravel(y), "of": n}) for n, (x, y) in series.items())
+    return Drawing(figure, f"Samples and fit, x {span(grid)}: {'; '.join(phrases)}.", data)

@@ -35,7 +35,7 @@ class Page:
 
     def __init__(self, notebook: str, parameters: dict, changed: dict):
         self.notebook, self.parameters, self.changed = notebook, parameters, changed
-        self.published = {}
+        self.published, self.titles = {}, {}  # by key; rows in words
         self._predictions = {}
         self._data = []
         self._lengths = {}  # share of a shortened training -> what it was, in words
@@ -242,7 +242,7 @@ class Page:
             "parameters": self.parameters,
             "changed": self.changed,
             "results": self.published,
-            "titles": {name: str(words) for name, words in getattr(self, "titles", {}).items()},
+            "titles": {name: str(words) for name, words in self.titles.items()},
             "data": self._data,
             "used": trials.used() if trials else [],
             "own": trials.own() if trials else [],

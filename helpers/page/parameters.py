@@ -1,7 +1,7 @@
 """The parameters of a notebook: names, types and bounds, checked before anything heavy loads.
 
-The same checks serve JupyterLab and papermill's command line (both through page.begin, in the first
-cell) and `python -m helpers.report` (check_parameters, before a kernel starts).
+The same checks serve JupyterLab and papermill's command line (both through `helpers.notebook.begin`, in
+the second cell) and `python -m helpers.report` (check_parameters, before a kernel starts).
 """
 
 import ast
@@ -9,7 +9,6 @@ import contextlib
 import difflib
 import json
 import math
-import operator
 import re
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from helpers.base import CourseworkError
 BUDGETS = ("smoke", "standard", "full")
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
 MOST = 10**9  # of every whole number: seeds are 32 bits, and nothing here is counted further
-OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
-OPERATORS |= {ast.Pow: operator.pow, ast.FloorDiv: operator.floordiv}
 UNREADABLE = (ValueError, SyntaxError, TypeError, ArithmeticError, RecursionError, MemoryError)  # of ast, by text
 
 
@@ -136,24 +133,10 @@ def _default(line: ast.AnnAssign, where: str):
     if line.value is None:
         raise CourseworkError(f"{where}: parameter {name} has no value; give it one, or None for that of the budget")
     try:
-        return _constant(line.value)
+        return ast.literal_eval(line.value)
     except UNREADABLE:
         words = f"{where}: {name} = {ast.unparse(line.value)}: a parameter's value is a plain number, text or list"
         raise CourseworkError(words) from None
-
-
-def _constant(node):
-    """The value of a literal, or of arithmetic with numbers such as 10 ** -3."""
-    if not isinstance(node, ast.BinOp):
-        return ast.literal_eval(node)
-    left, right = _constant(node.left), _constant(node.right)
-    if abs(left) > 1e6 or abs(right) > 1e6 or (isinstance(node.op, ast.Pow) and abs(right) > 100):
-        raise ValueError("too large")
-    return OPERATORS.get(type(node.op), _no_operator)(left, right)
-
-
-def _no_operator(left, right):
-    raise ValueError("not arithmetic")
 
 
 def check_parameters(notebook: Path, values: dict) -> dict:

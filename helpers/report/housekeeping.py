@@ -1,7 +1,6 @@
-"""Keeping the checkout clean: notebooks without outputs, and room on the disk again."""
+"""Keeping the checkout: clean notebooks, locked versions, published pages, and room on the disk again."""
 
 import contextlib
-import json
 import shutil
 import sys
 import warnings
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import CourseworkError
+from helpers.page.bundle import read_bundle
 from helpers.report.export.facts import COMPLETE
 
 CODE_KEYS = ("tags", "jupyter")  # metadata of a cell that is kept
@@ -19,68 +19,63 @@ METADATA = {
 }
 
 
-def problems(path: Path) -> list[str]:
-    """What is wrong with a notebook as it lies in the repository, one line each."""
-    import nbformat
+def cleaned(path: Path) -> str:
+    """The text of a notebook without outputs, counts and editors' metadata, with an id for each cell.
 
-    try:
-        text = path.read_text(encoding="utf-8")
-        with warnings.catch_warnings():  # double ids are mended as they are read, with a warning: found below
-            warnings.simplefilter("ignore")
-            nb = nbformat.reads(text, as_version=nbformat.NO_CONVERT)
-        nbformat.validate(nb)
-    except Exception as error:  # nbformat has many
-        return [f"{path.name}: not a valid notebook: {str(error).splitlines()[0]}"]
-    wrong = []
-    if nb.metadata.get("kernelspec", {}).get("name") != "python3" or "widgets" in nb.metadata:
-        wrong.append("its metadata is not that of a clean Python 3 notebook")
-    ids = [cell.get("id") for cell in json.loads(text)["cells"]]
-    if None in ids or len(set(ids)) < len(ids):
-        wrong.append("cell ids are missing or double")
-    for number, cell in enumerate(nb.cells, 1):
-        if cell.get("outputs") or cell.get("execution_count") is not None:
-            wrong.append(f"cell {number} ({cell.get('id')}) holds an output or an execution count")
-        extra = set(cell.metadata) - set(CODE_KEYS)
-        if extra:
-            wrong.append(f"cell {number} ({cell.get('id')}) holds metadata: {', '.join(sorted(extra))}")
-    return [f"{path.name}: {line}; make clean-notebooks mends it" for line in wrong]
-
-
-def lint_notebooks() -> int:
-    """Print what `problems` finds in notebooks/; the exit code says whether anything was."""
-    wrong = [line for path in sorted(base.NOTEBOOKS.glob("*.ipynb")) for line in problems(path)]
-    print("\n".join(wrong) or "The notebooks are clean.")
-    return int(bool(wrong))
-
-
-def clean_notebooks() -> None:
-    """Take outputs, counts and editors' metadata out of the notebooks; give an id to cells without.
-
-    Raises CourseworkError naming those that cannot be read, after the others are clean.
+    Raises CourseworkError on what is no notebook.
     """
     import nbformat
 
-    broken = []
+    try:
+        with warnings.catch_warnings():  # double ids are mended as they are read, with a warning
+            warnings.simplefilter("ignore")
+            nb = nbformat.read(path, as_version=4)
+        nbformat.validate(nb)
+    except Exception as error:  # nbformat has many
+        raise CourseworkError(f"{path.name}: {str(error).splitlines()[0]}") from error
+    nb.nbformat_minor, seen = 5, set()  # the first version whose cells have ids; ids
+    kept = {"coursework": nb.metadata["coursework"]} if "coursework" in nb.metadata else {}
+    nb.metadata = nbformat.from_dict(METADATA | kept)
+    for number, cell in enumerate(nb.cells, 1):
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in CODE_KEYS})
+        if cell.get("id") in seen or not cell.get("id"):
+            cell["id"] = f"cell-{number}"
+        seen.add(cell["id"])
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return nbformat.writes(nb) + "\n"
+
+
+def soiled() -> tuple[dict[Path, str], list[str]]:
+    """({notebook: its text as it should be} of those that differ from it, one line on each that cannot be read)."""
+    texts, broken = {}, []
     for path in sorted(base.NOTEBOOKS.glob("*.ipynb")):
         try:
-            nb = nbformat.read(path, as_version=4)
-        except Exception as error:  # nbformat has many
-            broken.append(f"{path.name}: {str(error).splitlines()[0]}")
-            continue
-        nb.nbformat_minor, seen = 5, set()  # the first version whose cells have ids; ids
-        kept = {"coursework": nb.metadata["coursework"]} if "coursework" in nb.metadata else {}
-        nb.metadata = nbformat.from_dict(METADATA | kept)
-        for number, cell in enumerate(nb.cells, 1):
-            cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in CODE_KEYS})
-            if cell.get("id") in seen or not cell.get("id"):
-                cell["id"] = f"cell-{number}"
-            seen.add(cell["id"])
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
-        text = nbformat.writes(nb) + "\n"
-        if text != path.read_text(encoding="utf-8"):
-            base.write_atomically(path, text)
-            print(f"cleaned {path.name}")
+            if (text := cleaned(path)) != path.read_text(encoding="utf-8"):
+                texts[path] = text
+        except CourseworkError as error:
+            broken.append(str(error))
+    return texts, broken
+
+
+def lint_notebooks() -> int:
+    """Print which notebooks are not clean; the exit code says whether any is."""
+    texts, broken = soiled()
+    lines = [f"{path.name}: holds outputs, counts or other metadata; make clean-notebooks mends it" for path in texts]
+    lines += [f"no notebook, mend or remove: {line}" for line in broken]
+    print("\n".join(lines) or "The notebooks are clean.")
+    return int(bool(lines))
+
+
+def clean_notebooks() -> None:
+    """Write the notebooks that are not clean as they should be.
+
+    Raises CourseworkError naming those that cannot be read, after the others are clean.
+    """
+    texts, broken = soiled()
+    for path, text in texts.items():
+        base.write_atomically(path, text)
+        print(f"cleaned {path.name}")
     if broken:
         raise CourseworkError(f"no notebook, mend or remove: {'; '.join(broken)}")
 
@@ -110,9 +105,9 @@ def publish(given: dict[str, str]) -> None:
     folder = base.REPORTS / given.get("BUDGET", "full")
     names = sorted(path.stem for path in base.NOTEBOOKS.glob("*.ipynb"))
     for name in names:
-        state = folder / f"{name}.json"
-        if not _is_complete(state):
-            raise CourseworkError(f"{state} is no complete page; run make report BUDGET={folder.name} first")
+        path = folder / f"{name}.json"
+        if (read_bundle(path) or {}).get("status") not in COMPLETE:
+            raise CourseworkError(f"{path} is no complete page; run make report BUDGET={folder.name} first")
     for name in [f"{name}.{kind}" for name in names for kind in ("json", "html")] + ["index.html", "check.py"]:
         base.write_atomically(base.PUBLISHED / name, (folder / name).read_bytes())
     if (folder / "search.json").exists():  # what study G found, for tasks 3 to 5
@@ -122,13 +117,6 @@ def publish(given: dict[str, str]) -> None:
     print(f"{len(names)} pages copied to {base.PUBLISHED}")
     print(copy_to_published())
     readme.write()
-
-
-def _is_complete(state: Path) -> bool:
-    """Whether a page's JSON says that it is complete; not where it is absent or damaged."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        return json.loads(state.read_text(encoding="utf-8")).get("status") in COMPLETE
-    return False
 
 
 def clean() -> None:

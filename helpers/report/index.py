@@ -5,12 +5,13 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import write_atomically
+from helpers.claims.evidence import rubric_pages
 from helpers.claims.ledger import VERDICTS, percent
 from helpers.page.markup import number, read_number, with_minus_signs
 from helpers.page.page import BANNER
 from helpers.report import check, sealed
 from helpers.report.export.facts import COMPLETE, data_of, duration, facts, named, stand_in
-from helpers.report.export.order import grouped, load_rubric
+from helpers.report.export.rubric import grouped, load_rubric
 from helpers.report.export.seal import gate, seal
 from helpers.report.readback import HEADLINES, evidence, read_pages, render
 
@@ -93,14 +94,10 @@ def _line(page, rubric):
     }
 
 
-def _result(pages, key, rubric):
-    """(result behind a full key such as study_a.a1.test_accuracy, name of its page), or (None, "") without it.
-
-    The short name stands for the page that the rubric knows by it, never for a copy.
-    """
+def _result(pages, key):
+    """(result behind a full key such as study_a.a1.test_accuracy, name of its page), or (None, "") without it."""
     short, _, inner = key.partition(".")
-    names = [*(task["page"] for task in rubric["tasks"]), *rubric["evidence"]]
-    name = next((name for name in names if name.startswith(f"{short}_")), short)
+    name = rubric_pages().get(short, short)
     page = pages.get(name)
     return (page["results"].get(inner), name) if page and page["text"] else (None, "")
 
@@ -114,15 +111,15 @@ def _headline(rubric, pages, summary):
             claim = claims[name]
             keys = claim.get("evidence", "")
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
-            answer, page = _result(pages, key, rubric)
+            answer, page = _result(pages, key)
             answer = summary.get(f"ours.{name}", answer)  # under the reading that decides
             if isinstance(keys, dict):
-                reading = reading_behind(answer, {name: _result(pages, key, rubric)[0] for name, key in keys.items()})
+                reading = reading_behind(answer, {name: _result(pages, key)[0] for name, key in keys.items()})
                 network += f", {reading}" if reading else ""
             row = _row((answer, page), f"Report {claim['report']}", network, str(claim["value"]))
             rows.append(row | {"verdict": _verdict(summary, name)})
     for own in rubric["headline"].get("ours", []):
-        result, page = _result(pages, own["key"], rubric)
+        result, page = _result(pages, own["key"])
         if result is None or result.get("share", 1) == 1:  # nothing shortened stands for our model
             rows.append(_row((result, page), "Our model", own["about"], ""))
     return rows
@@ -185,7 +182,7 @@ def _ledger(summary):
 def _facts(states, run):
     complete = sum(state.get("status") in COMPLETE for state in states)
     total = sum(state.get("duration_s") or 0 for state in states)
-    last = max((state for state in states if state.get("started")), key=lambda s: str(s["started"]), default={})
+    last = max((state for state in states if state.get("started")), key=lambda s: s["started"], default={})
     authors = ", ".join(dict.fromkeys(state["author"] for state in states if state.get("author")))
     about = {"status": f"{complete} of {len(states)} pages complete", "budget": run["budget"], "data": run["data"]}
     items = facts({**last, **about, "duration_s": total, "author": authors, "changed": {}})

@@ -46,7 +46,7 @@ def search(function, space: Callable, *, study: str, candidates: int, rungs: tup
         alive = [optuna_study.ask() for _ in range(min(AT_ONCE, candidates - first))]
         for epochs in rungs:
             frames.append(_train(function, space, alive, epochs, study, budget))
-            values = frames[-1].set_index("candidate")[METRIC]
+            values = frames[-1].set_index("candidate").get(METRIC, pd.Series(dtype=float))
             alive = _report(optuna_study, alive, values, epochs, last=epochs == rungs[-1])
             if not alive:
                 break

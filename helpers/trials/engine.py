@@ -82,10 +82,10 @@ def _source_files(modules) -> dict:
 
 
 def usable_cores() -> int:
-    """The number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The number of cores that this process may use, as its affinity and its container's quota say."""
+    import joblib
+
+    return joblib.cpu_count()
 
 
 @contextlib.contextmanager

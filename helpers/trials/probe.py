@@ -1,9 +1,9 @@
 """Probes: small trainings that tell whether today's code still trains what a record holds.
 
 A full training costs minutes to an hour and its record has to outlive the code. So it carries a probe: the same config
-cut to a hundredth of the work (`config.probe()`), trained by the same code in the same process. Where the source has
-changed since, the probe is trained again here: the same code gives equal bits on the same platform and close numbers
-on another one. A probe sees what its two epochs reach; each config class says what they do not.
+cut to at most a tenth of the work (`config.probe()`), trained by the same code in the same process. Where the source
+has changed since, the probe is trained again here: the same code gives equal bits on the same platform, and close
+numbers on another one. A probe sees what its two epochs reach; each config class says what they do not.
 """
 
 import math

@@ -13,7 +13,7 @@ class Progress:
 
     A bar in a terminal and in JupyterLab, none while a page is built (COURSEWORK_BUILD=1: it would
     stay on the page). Where COURSEWORK_PROGRESS names a file, JSON lines are appended to it:
-    {"notebook", "done", "total", "seconds_left"}. With titles: one running trial's curve, in JupyterLab.
+    {"done", "total", "seconds_left"}. With titles: one running trial's curve, in JupyterLab.
     """
 
     def __init__(self, study: str, work: dict, titles: dict | None = None):

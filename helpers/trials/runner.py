@@ -59,7 +59,8 @@ class Runner:
         if any(config.get(name, ()) != value for name, value in record["config"].items()):
             return None
         if not adoption.stands(record, self.source):
-            trial.stale = record if adoption.is_open(record, self.source) else None
+            askable = adoption.is_open(record, self.source) and probe.probe_of(trial.config)
+            trial.stale = record if askable else None
             return None
         if self.budget == "full" and record["budget"] != "full":  # now worth publishing
             record = records.write(self.study, record | {"budget": "full"})

@@ -122,8 +122,6 @@ def _is_room(module: str) -> bool:
 def _through_door(package: str, name: str) -> list[str] | None:
     """Where a room's door leads for `name`: [module], or [module, name in it]; None where it has no such name."""
     room = importlib.import_module(package)
-    if alias := getattr(room, "ALIASES", {}).get(name):
-        return ["helpers", *alias.split(".")]
     for module, names in getattr(room, "HOMES", {}).items():
         if name in names.split():
             return [f"{package}.{module}", name]

@@ -108,10 +108,10 @@ def adopt() -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items()) or "no record is stale"
 
 
-def _obtain_data(stale) -> None:
+def _obtain_data(trainings) -> None:
     """Bring the data sets that the configs of these records name into the cache, where `kinds.remade` looks."""
     for name in sources.RECIPES:
-        if any(record["config"].get("dataset") == name for record in stale):
+        if any(record["config"].get("dataset") == name for record in trainings):
             sources.obtain(name)
 
 
@@ -137,20 +137,21 @@ def _probed(trainings: list[dict]):
     _obtain_data(trainings)
     waiting, running = deque(), {}
     for record in trainings:
-        if made := kinds.remade(record):
-            waiting.append((record, made))
+        made = kinds.remade(record)
+        small = made and (probe.probe_of(made[1]) if record["probe"] else made[1])
+        if small:
+            waiting.append((record, made, small))
         else:
             yield record, None, None
-    machine = engine.start(None, *{function.__module__ for _, (function, _) in waiting})
+    machine = engine.start(None, *{function.__module__ for _, (function, _), _ in waiting})
     try:
         while waiting or running:
             while waiting and len(running) < max(1, machine.capacity):
-                record, (function, config) = entry = waiting.popleft()
-                small = probe.probe_of(config) if record["probe"] else config
+                record, (function, config), small = waiting.popleft()
                 task = {"source": source_hash(function.__module__), "fingerprint": config.fingerprint()}
                 arguments = (worker.train_probe, function, small, task)
                 threads = worker.threads_of(config)
-                running[machine.submit(*arguments, name=record["key"], threads=threads)] = entry
+                running[machine.submit(*arguments, name=record["key"], threads=threads)] = record, (function, config)
             done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
             for future in done:
                 try:

@@ -145,7 +145,7 @@ def failure(error: Exception, started: str | None = None) -> dict:
 
 
 def _machine(config, context) -> dict:
-    """Provenance of a training; a NumPy training does not wait for PyTorch to load."""
+    """Provenance of a training; a training that has not loaded PyTorch does not do so for this."""
     if "torch" in sys.modules:
         import torch
 

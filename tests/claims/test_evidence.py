@@ -56,6 +56,13 @@ def test_predictions_count_where_the_value_is_the_records_own(labels):
     assert evidence.sample(LEFT, {LEFT: result(accuracy, records=["none"])}, FREE).marks is None
 
 
+def test_a_damaged_cache_of_another_data_set_hides_no_labels(labels):
+    for name, meta in {"a": "{", "b": "[]", "c": "{}"}.items():
+        (base.CACHE / name).mkdir()
+        (base.CACHE / name / "meta.json").write_text(meta)
+    assert pool.labels_of("f").tolist() == labels.tolist() and pool.labels_of("g") is None
+
+
 def test_three_runs_each_are_compared_image_by_image(labels):
     good = [write_trial(f"{n}" * 20, slice(n, 1300 + n), labels) for n in range(3)]
     poor = [write_trial(f"{n + 3}" * 20, slice(100 + n, 1460 + n), labels) for n in range(3)]
@@ -98,12 +105,24 @@ def test_a_claim_without_a_result_fails_with_its_id():
     claims.check_answered(entries, lacking, unavailable=["study_a"])
 
 
+def write_page(home, folder, name, value, **about):
+    bundle = {"notebook": name, "results": {"a1.test_accuracy": result(value, **about)}}
+    path = home / "reports" / folder / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(bundle))
+
+
 def test_the_larger_budget_answers(home):
-    for folder, share, value in (("published", 1.0, 0.86), ("standard", 0.1, 0.80)):
-        (home / "reports" / folder).mkdir(parents=True)
-        bundle = {"notebook": "study_a_sgd_sweep", "data": {"standin": False}}
-        bundle["results"] = {"a1.test_accuracy": result(value, share=share)}
-        (home / "reports" / folder / "study_a_sgd_sweep.json").write_text(json.dumps(bundle))
+    write_page(home, "published", "study_a_sgd_sweep", 0.86)
+    write_page(home, "standard", "study_a_sgd_sweep", 0.80, share=0.1)
     results = claims.load_results("standard")
     assert results["study_a.a1.test_accuracy"]["value"] == 0.86
     assert results["study_a.a1.test_accuracy"]["page"] == "reports/published/study_a_sgd_sweep.html"
+
+
+def test_a_copy_of_a_notebook_does_not_answer_for_it(home):
+    write_page(home, "standard", "study_a_sgd_sweep", 0.87)
+    for name in ("study_a_sgd_sweep-Copy1", "study_a_zzz", "study_z_of_mine"):
+        write_page(home, "standard", name, 0.11)
+    values = {key: answer["value"] for key, answer in claims.load_results("standard").items()}
+    assert values == {"study_a.a1.test_accuracy": 0.87, "study_z.a1.test_accuracy": 0.11}

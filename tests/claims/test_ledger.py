@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from helpers.base import CourseworkError
 from helpers.claims import calibration, conclusion, ledger, orders, pool
 from helpers.report import index
 from helpers.report.export import facts
-from helpers.report.export.order import load_rubric
+from helpers.report.export.rubric import load_rubric
 
 ENTRIES = [
     claim("number", "study_a.x", id="A1.x", report="A", value="0.860"),
@@ -107,6 +108,8 @@ def test_the_best_stands_beside_ours_in_percent(results):
     frame = ledger.judged(claims.load_claims(), {"study_b.final.best_test_accuracy": result(0.8929)}, FREE)
     best = ledger.best(frame, {"B.best_accuracy": "two blocks", "A1.best": "patches"})
     assert best["printed"].tolist() == ["90.05 %", "86.03 %"] and best["ours"].tolist() == ["89.29 %", "not run"]
+    ours = [ledger.with_interval(line) for line in frame.set_index("claim").loc[list(best["claim"])].to_dict("records")]
+    assert ours[0] == "89.29 %" and not any("nan" in words for words in ours)
     assert best["points"].iloc[0] == pytest.approx(-0.76) and pd.isna(best["points"].iloc[1])
     assert [ledger.percent(text) for text in ("0.902", "0.860", "85 %", "1")] == ["90.2 %", "86.0 %", "85 %", "100 %"]
 
@@ -239,7 +242,18 @@ def test_a_page_sees_its_own_claims_beside_its_results():
     assert set(short["verdict"]) == {"inconclusive"} and set(short["share"]) == {0.1}
     standin = ledger.beside("A", {"a3.test_accuracy": result(0.828, standin=True)}, FREE)
     assert set(standin["verdict"]) == {"not comparable"}
-    assert ledger.beside("A", {"unasked": result(1)}).empty
+    nothing = ledger.page_ledger("A", {"unasked": result(1)})
+    assert ledger.answered(nothing).empty and not ledger.without_other_side(nothing).any()
+
+
+def test_an_edited_claims_file_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
+    file = tmp_path / "claims.yaml"
+    for moment, value in enumerate(("0.860", "0.800")):
+        entry = f'{{id: A1.x, report: A, kind: number, statement: s, value: "{value}", evidence: study_a.x}}'
+        file.write_text(f"claims: [{entry}]")
+        os.utime(file, (moment, moment))
+        assert ledger.page_ledger("A", {"x": result(0.86)}, FREE)["printed"].tolist() == [value]
 
 
 def test_a_page_says_what_each_reading_gives():

@@ -4,7 +4,7 @@ import pytest
 from made_up import FREE, claim, line, result
 from scipy import stats
 
-from helpers.claims import readings
+from helpers.claims import orders, readings
 from helpers.claims.judge import Verdict
 
 KEYS = {"applied": "study_a.a8_applied.test_accuracy", "not applied": "study_a.a8_plain.test_accuracy"}
@@ -71,6 +71,16 @@ def test_likelihood_of_an_order_is_that_of_a_difference_above_0():
     assert readings.likelihood(claim("order", f"{left} > {right}"), f"{left} > {right}", results, FREE) == 0.5
     ahead = results | {left: result(0.15, 0.16, 0.17)}
     assert readings.likelihood(claim("order", f"{left} < {right}"), f"{left} < {right}", ahead, FREE) < 0.01
+
+
+def test_likelihood_of_no_difference_is_that_of_one_within_the_margin():
+    left, right = "study_a.a1.test_accuracy", "study_a.a4.test_accuracy"
+    results = {left: result(0.85, 0.86, 0.87), right: result(0.851, 0.861, 0.871)}
+    entry, text = claim("order", f"{left} ~ {right}", margin=0.02), f"{left} ~ {right}"
+    interval, _ = orders.difference(*readings.samples_of(entry, text, results, FREE))
+    student = stats.t(interval.freedom, interval.mean, interval.unit)
+    likelihood = readings.likelihood(entry, text, results, FREE)
+    assert likelihood == pytest.approx(student.cdf(0.02) - student.cdf(-0.02)) and 0.5 < likelihood < 1
 
 
 def test_likelihoods_of_counts_and_epochs_are_shares_of_the_seeds_that_match():

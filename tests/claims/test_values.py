@@ -17,13 +17,13 @@ from helpers.claims import values
     ],
 )
 def test_printed_values_and_their_digits(text, expected):
-    assert values.printed(text) == pytest.approx(expected)
+    assert values.parse(text) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("text", ["", "about 1", "1e-5", "--0.1", "0.1-", 0.86, "%"])
 def test_what_is_no_printed_value(text):
     with pytest.raises(ValueError, match="value must be like"):
-        values.printed(text)
+        values.parse(text)
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,7 @@ def test_a_monstrous_number_is_refused_in_one_short_line(text, kind):
 
 
 DEFAULTS = {
-    "lr: float = 10 ** -3": 0.001,
-    "lr: float = 3 * (2 - 0.5) / 2": 2.25,
+    "lr: float = 1e-3": 0.001,
     "%matplotlib inline\nlr: float = -1e-3": -0.001,
     "lr: float | None = None": None,
     "lr: list = [1, 'a']": [1, "a"],
@@ -127,11 +126,11 @@ def notebook_with(tmp_path, cell):
 
 
 @pytest.mark.parametrize("cell", DEFAULTS)
-def test_a_default_may_be_arithmetic(tmp_path, cell):
+def test_a_default_is_a_literal(tmp_path, cell):
     assert parameters.declared(notebook_with(tmp_path, cell))["lr"][1] == DEFAULTS[cell]
 
 
-WRONG_DEFAULTS = ["lr: float", "lr: float = x", "lr: float = 9 ** 9 ** 9", "lr: float = 1 / 0", "lr: float ="]
+WRONG_DEFAULTS = ["lr: float", "lr: float = x", "lr: float = 10 ** -3", "lr: float ="]
 
 
 @pytest.mark.parametrize("cell", [*WRONG_DEFAULTS, "lr: float = 1 << 3", "lr: float = [1] * 3", "lr: str = 'a' + 1"])

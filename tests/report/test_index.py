@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 
 from helpers import base
 from helpers.report import check, index
-from helpers.report.export.order import load_rubric
+from helpers.report.export.rubric import load_rubric
 from helpers.report.readback import evidence, in_words, read_pages
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import optuna
 import pytest
 import tiny
-from trial_functions import score_rate
+from trial_functions import refuse, score_rate
 
 from helpers import base
 from helpers.base import CourseworkError
@@ -44,6 +44,11 @@ def test_one_in_three_goes_on_and_the_best_is_the_best_validation_accuracy():
         assert row["record"]["config"]["lr"] == trial.params["lr"]
         dropped = trial.state.name == "PRUNED"
         assert dropped == (trial.number not in set(last["candidate"]))
+
+
+def test_a_search_whose_trainings_all_fail_has_no_best():
+    frame, study = search.search(refuse, space, **SETTINGS | {"candidates": 3})
+    assert len(frame) == 3 and {trial.state.name for trial in study.trials} == {"FAIL"}
 
 
 def test_a_search_asked_again_trains_nothing_and_finds_the_same(monkeypatch):

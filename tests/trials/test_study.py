@@ -533,6 +533,17 @@ def test_a_cheap_training_carries_no_probe_and_is_trained_again(module):
     assert trials.run(own.train, [own.Config(epochs=5)], study="study", jobs=1)["test_accuracy"][0] == 1 + 2 / 5
 
 
+def test_a_config_that_has_no_probe_any_more_is_trained_again(module, monkeypatch, capsys):
+    own, edit = module
+    trials.run(own.train, [own.Config()], study="study", jobs=1)
+    edit("replace(self, epochs=2)", "None")
+    monkeypatch.setattr(own.Config, "probe", lambda self: None)
+    assert trials.recall(own.train, [own.Config()], study="study").empty
+    assert main(["verify"]) == 1 and "1 cannot be asked for" in capsys.readouterr().out
+    frame = trials.run(own.train, [own.Config()], study="study", jobs=1)
+    assert frame["status"][0] == "ok" and frame["adopted"][0] == "" and frame["record"][0]["probe"] is None
+
+
 def test_training_here_with_source_that_was_edited_since_fails_clearly(module):
     own, edit = module
     trials.run(own.train, [own.Config(epochs=5)], study="study", jobs=0)

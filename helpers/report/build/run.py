@@ -8,7 +8,6 @@ cell, "alone": true}`; one that measures speed runs alone.
 import contextlib
 import fnmatch
 import os
-import re
 import tempfile
 import threading
 import time
@@ -97,7 +96,7 @@ class Build:
     def _select(self) -> list[Job]:
         """The notebooks that ONLY names, long ones first, with the parameters each declares."""
         chosen = {}
-        for pattern in re.split(r"[,\s]+", self.only or "*"):
+        for pattern in self.only.replace(",", " ").split() or ["*"]:
             names = fnmatch.filter(self.jobs, pattern.removesuffix(".ipynb"))
             if not names:
                 names_there = ", ".join(self.jobs) or f"none in {base.NOTEBOOKS}"

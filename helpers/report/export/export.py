@@ -23,9 +23,9 @@ from helpers.page.markup import with_minus_signs
 from helpers.page.page import BUNDLE
 from helpers.report.export.facts import COMPLETE, banners, facts, provenance_rows, result_rows, results_of
 from helpers.report.export.folds import fold_words
-from helpers.report.export.order import neighbours
 from helpers.report.export.pieces import Prose, in_text, stream_text, with_references
 from helpers.report.export.references import References
+from helpers.report.export.rubric import neighbours
 from helpers.report.export.seal import gate, seal
 
 TEMPLATES = Path(__file__).parent
@@ -132,7 +132,7 @@ def _parts(nb, name, prose, strict):
 def _labelled(kind, words, counts, **part):
     """A part with its number and the label that check.py prints: 'code cell 3 (lr: float = 0.1)'."""
     counts[kind] += 1
-    names = {"code": "code cell", "prose": "text", "printed": "printout", "error": "error message"}
+    names = {"code": "code cell", "prose": "text", "printed": "printout", "error": "error message", "html": "display"}
     words = re.sub(r"-{2,}|[<>\n#*`|]+", " ", words).strip()[:50].strip()
     label = f"{names.get(kind, kind)} {counts[kind]}" + (f" ({words})" if words else "")
     return {"kind": kind, "number": counts[kind], "label": label, **part}
@@ -158,7 +158,8 @@ def _displayed(output, where, counts, prose, strict):
     if "text/html" in data:
         caption = re.search(r"<caption>(.*?)</caption>", data["text/html"], re.DOTALL)
         counts["table"] = prose.tables.count  # those of the prose are counted, too
-        yield _labelled("table", caption[1] if caption else "", counts, html=prose.tables.mend(data["text/html"]))
+        kind = "table" if "<table" in data["text/html"] else "html"
+        yield _labelled(kind, caption[1] if caption else "", counts, html=prose.tables.mend(data["text/html"]))
     elif "text/markdown" in data or "text/latex" in data:
         text = data.get("text/markdown") or data["text/latex"]
         yield _labelled("prose", text, counts, html=prose.html(text))

@@ -20,14 +20,10 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(when) -> str:
-    """A start time (seconds since 1970, or ISO text) to the minute, in UTC."""
-    if when is None or when == "":
+    """A start time, in seconds since 1970, to the minute, in UTC."""
+    if when is None:
         return "not known"
-    try:
-        when = datetime.fromtimestamp(when, UTC) if isinstance(when, (int, float)) else datetime.fromisoformat(when)
-    except ValueError:
-        return str(when)
-    when = when.astimezone(UTC) if when.tzinfo else when
+    when = datetime.fromtimestamp(when, UTC)
     return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 

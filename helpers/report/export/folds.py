@@ -3,7 +3,7 @@
 import re
 
 NUMBERED = ("figure", "table")  # parts that have a number for readers
-BELOW = {"prose": "the text below", "printed": "the printout below", "error": "the error below"}
+BELOW = {"prose": "text", "printed": "printout", "error": "error", "html": "display"}
 
 
 def fold_words(source: str, tags: list[str], parts: list[dict]) -> str:
@@ -31,7 +31,7 @@ def _listed(parts: list[dict]) -> str:
         numbers = [str(part["number"]) for part in parts if part["kind"] == kind]
         if numbers:
             words.append(f"{kind}{'s' if len(numbers) > 1 else ''} {enumerated(numbers)}")
-    return enumerated(words or list(dict.fromkeys(BELOW[part["kind"]] for part in parts))[:1])
+    return enumerated(words or [f"the {BELOW[part['kind']]} below" for part in parts][:1])
 
 
 def _deeds(source: str) -> str:
