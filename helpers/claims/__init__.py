@@ -4,7 +4,7 @@ from helpers.base import door
 
 HOMES = {
     "claims": "Claim denominator load_claims printed with_printed",
-    "evidence": "answers check_answered load_results record_of sample",
+    "evidence": "check_answered load_results record_of sample",
     "readings": "judge_all judge_claim",
     "ledger": "beside",
     "conclusion": "conclude outcome set_beside tell_all",

@@ -7,7 +7,6 @@ import re
 import pandas as pd
 
 from helpers import base
-from helpers.claims import evidence
 from helpers.claims.ledger import as_printed, with_interval
 from helpers.claims.trail import trail
 from helpers.page import markup
@@ -27,8 +26,8 @@ def show(frame: pd.DataFrame, claims: list, results: dict) -> None:
     """
     from IPython.display import HTML, Markdown, display
 
-    flat, by_id, notes = evidence.answers(results), {claim.id: claim for claim in claims}, {}
-    rows = [_row(line, trail(by_id[line["claim"]], flat, line), notes) for line in frame.to_dict("records")]
+    by_id, notes = {claim.id: claim for claim in claims}, {}
+    rows = [_row(line, trail(by_id[line["claim"]], results, line), notes) for line in frame.to_dict("records")]
     heads = ("Claim", "Printed", "Ours", "Verdict, and what it stands on")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     caption = "Every claim with its verdict, ordered by report and verdict. The reason unfolds into the trail."

@@ -18,17 +18,6 @@ def short(notebook: str) -> str:
     return match[1] if (match := re.match(r"(task\d|study_[a-z])_", notebook)) else notebook
 
 
-def answers(results: dict) -> dict[str, dict]:
-    """{short name: bundle, or its results} or {full key: result} -> {full key: result}."""
-    flat = {}
-    for name, content in results.items():
-        if "values" in content:
-            flat[name] = content
-        else:
-            flat |= {f"{name}.{key}": result for key, result in content.get("results", content).items()}
-    return flat
-
-
 def load_results(budget: str) -> dict[str, dict]:
     """{full key: result} of the pages of one budget and the published ones, each on the larger budget of the two."""
     best, pages = {}, rubric_pages()
@@ -37,7 +26,8 @@ def load_results(budget: str) -> dict[str, dict]:
             if pages.get(short(path.stem), path.stem) != path.stem:
                 continue  # a copy of a notebook does not speak for it
             bundle = read_bundle(path) or {"results": {}}  # a damaged one counts as absent
-            for key, result in answers({short(path.stem): bundle}).items():
+            for name, result in bundle["results"].items():
+                key = f"{short(path.stem)}.{name}"
                 result["page"] = str(path.with_suffix(".html").relative_to(base.ROOT))
                 if key not in best or _weight(result) >= _weight(best[key]):
                     best[key] = result
@@ -60,10 +50,9 @@ def check_answered(claims: list, results: dict, unavailable=()) -> None:
 
     unavailable: short names of notebooks that could not run for want of data; their claims pass.
     """
-    flat = answers(results)
     for claim in claims:
         for key in claim.needs():
-            if key not in flat and key.split(".")[0] not in unavailable:
+            if key not in results and key.split(".")[0] not in unavailable:
                 raise CourseworkError(f"claim {claim.id}: no result {key}; publish it there or mend the claims file")
 
 

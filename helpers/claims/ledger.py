@@ -132,7 +132,8 @@ def page_ledger(report: str, results: dict, basis: pool.Basis | None = None) -> 
     at_home = [claim for claim in claims if claim.report == report and claim.home() == study]
     if not at_home:
         return pd.DataFrame(columns=["claim", "kind", "measured", "verdict", "n", "share", "p", "survives"])
-    return _lines(at_home, {study: {"results": results}}, basis, readings.printed_values(claims))
+    of_study = {f"{study}.{key}": result for key, result in results.items()}
+    return _lines(at_home, of_study, basis, readings.printed_values(claims))
 
 
 def beside(report: str, results: dict, basis: pool.Basis | None = None) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def judge_claim(claim, results: dict, basis=None, values: dict | None = None) ->
 
     values: what is printed, as `printed_values` has it, for arithmetic and for printed gaps.
     """
-    results, basis = evidence.answers(results), basis or pool.committed()
+    basis = basis or pool.committed()
     missing = [key for key in claim.needs() if key not in results]
     reading, joined, verdicts = next(iter(claim.evidence), ""), "", {}
     if claim.kind == "arithmetic":
@@ -143,7 +143,7 @@ def _gap_in_words(claim, chosen: Verdict, text: str, values: dict) -> str:
 
 def judge_all(claims: list, results: dict, basis=None, values: dict | None = None) -> pd.DataFrame:
     """All claims judged, one line each (see `judge_claim`); values: what is printed, by default what these print."""
-    results, basis = evidence.answers(results), basis or pool.committed()
+    basis = basis or pool.committed()
     values = values or printed_values(claims)
     return pd.DataFrame([judge_claim(claim, results, basis, values) for claim in claims])
 

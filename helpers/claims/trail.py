@@ -4,7 +4,7 @@ from helpers import base
 from helpers.base import CourseworkError
 from helpers.claims import judge, readings
 from helpers.claims.claims import Claim, load_claims
-from helpers.claims.evidence import answers, load_results, record_of
+from helpers.claims.evidence import load_results, record_of
 from helpers.page import markup
 
 MOST = 4  # trials of one folder and code that are named one by one
@@ -15,7 +15,6 @@ def trail(claim: Claim, results: dict, line: dict | None = None) -> list[str]:
 
     line: the claim as the ledger judged it, if that is at hand.
     """
-    results = answers(results)
     line = line or readings.judge_claim(claim, results, values=readings.printed_values(load_claims()))
     lines = [f"{claim.id}, report {claim.report}: {claim.statement}" + (f" = {claim.value}" if claim.value else "")]
     lines += [f"  verdict: {line['verdict']} {line['joined']}".rstrip() + f" ({line['reason']})"]

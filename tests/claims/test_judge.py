@@ -270,8 +270,7 @@ def test_times_give_a_ratio_and_no_verdict():
 
 
 def test_standin_data_are_not_compared():
-    bundle = {"results": {"a1.test_accuracy": result(0.86, standin=True)}}
-    assert verdict(claim(value="0.86"), {"study_a": bundle}) == "not comparable"
+    assert verdict(claim(value="0.86"), {A1: result(0.86, standin=True)}) == "not comparable"
 
 
 def test_made_up_bases_are_not_strict_but_committed_ones_are():
