@@ -7,6 +7,7 @@ import pandas as pd
 
 from helpers import figures
 from helpers.claims import ledger, spread, values
+from helpers.claims.orders import BY_RANKS
 from helpers.page import markup
 from helpers.page.markup import Link
 
@@ -70,6 +71,7 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
     if len(trained):
         page.publish("sure.trainings", len({key for keys in trained["records"] for key in keys.split()}))
         words += " Of these claims {sure.whole} rest on {sure.trainings} trainings in full"
+        words += " (of the reading that decides)" * bool(trained["readings"].str.contains(";").any())
         words += ", {sure.code} on the code alone." if len(trained) < len(whole) else "."
     if totals["inconclusive"]:
         words += " *Inconclusive* means that the trainings are too few, vary too much, were shortened or do not "
@@ -149,6 +151,12 @@ def set_beside(page, report: str) -> None:
         if whole["detectable difference"].any():
             caption += "; a detectable difference would have been noticed in nine cases of ten"
         _show_lines(page, whole, f"{caption}.")
+    undecided = every.loc[every["verdict"] == "inconclusive", "reason"]
+    if undecided.str.contains(BY_RANKS, regex=False).any():
+        page.say(
+            "Where a training ended at chance, rows are compared by the ranks of their trainings alone, which takes "
+            "four trainings or more on either side to decide."
+        )
     _count_others(page, every[~every["claim"].isin(whole["claim"])])
     wrong = every[every["verdict"] == "inconsistent"]
     if len(wrong):  # no training is needed to see it

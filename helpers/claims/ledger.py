@@ -13,6 +13,7 @@ from helpers.claims.values import as_printed, interval, places
 from helpers.page import markup
 
 NOT_RUN = "not run"
+LEARNT = spread.CHANCE / 10  # an accuracy on ten classes below this has learnt nothing
 BLIND = 0.5  # a judge that refutes fewer of the false numbers than this is blind
 VERDICTS = (*judge.VERDICTS, NOT_RUN)
 DECIDED = ("reproduced", "exceeded", "not reproduced")
@@ -27,7 +28,8 @@ KINDS = {  # of claims, in words
 METRICS = {"volatility": "change between epochs", "gap": "difference of accuracies", "seconds": "time"}  # in words
 WHY = {  # why a claim is inconclusive: its short name, in words, and what would settle it
     "shortened": ("a training behind it was shortened", "the training in full"),
-    "few": ("too few runs", "three seeds or more of each training, five for a yes-or-no finding"),
+    "ranks": ("trainings failed, and the ranks of so few cannot decide", "four trainings or more on either side"),
+    "few": ("too few runs", "three seeds or more of each training, five for a yes-or-no finding, or where none trains"),
     "wide": ("the spread over our seeds is wider than the effect", "more seeds, if there is an effect at all"),
     "unmeasured": ("our trainings do not measure it", "a longer training, or one of its own"),
     "dead": ("our trainings end at chance, where nothing can be compared", "nothing that we know of"),
@@ -93,9 +95,11 @@ def findings(frame: pd.DataFrame, verdict: str) -> int:
 def why(frame: pd.DataFrame) -> pd.Series:
     """Why each inconclusive claim is so, by its short name in WHY; "" for claims with another verdict."""
     unmeasured = frame["reason"].str.startswith((judge.NOT_MEASURED, orders.SAME))
-    dead = frame["reason"].str.startswith(judge.DEAD)
-    has_interval = frame["half_width"].notna() & ~frame["reason"].str.startswith("the judge ")
-    cases = {"shortened": frame["share"] < 1, "unmeasured": unmeasured, "dead": dead, "wide": has_interval}
+    dead = frame["reason"].str.startswith((judge.DEAD, orders.NONE_TRAINED))
+    by_ranks = frame["reason"].str.contains(orders.BY_RANKS, regex=False)
+    tried = frame["half_width"].notna() | (frame["p"].notna() & (frame["kind"] == "statement"))
+    tried &= ~frame["reason"].str.startswith("the judge ")
+    cases = {"shortened": frame["share"] < 1, "unmeasured": unmeasured, "dead": dead, "ranks": by_ranks, "wide": tried}
     names = np.select([*cases.values()], [*cases], "few")
     return pd.Series(names, frame.index).where(frame["verdict"] == "inconclusive", "")
 
@@ -192,7 +196,7 @@ def best(frame: pd.DataFrame, settings: dict[str, str]) -> pd.DataFrame:
         network = ", ".join(filter(None, (settings[line["claim"]], line["reading"])))
         row = {"claim": line["claim"], "report": line["report"], "network": network}
         row |= {"printed": percent(line["printed"]), "ours": ours, "runs (n)": line["n"], "points": gap}
-        lines.append(row | {"verdict": line["verdict"], "key": line["key"]})
+        lines.append(row | {"verdict": f"{line['verdict']} {line['joined']}".strip(), "key": line["key"]})
     return pd.DataFrame(lines)
 
 
@@ -243,14 +247,15 @@ def log_odds(ids: list[str], results: dict, basis: pool.Basis | None = None) -> 
 def ranks(results: dict) -> pd.DataFrame:
     """Kendall's tau between the printed column of a table and ours, trained in full; "–" where that is not all.
 
-    1: the same order; p is of no relation at all.
+    1: the same order; p is of no relation at all. Nor is a column ranked in which rows end at chance: they are ties.
     """
     claims, lines = {claim.id: claim for claim in load_claims()}, []
     for name, ids in load_tables().items():
         keys = [next(iter(claims[entry].evidence.values())) for entry in ids]
         whole = all(key in results and results[key]["share"] == 1 and results[key]["value"] is not None for key in keys)
+        at_chance = [key for key in keys if whole and spread.is_accuracy(key) and results[key]["value"] < LEARNT]
         line = {"table": name, "rows": len(ids), "tau": None, "p": None, "n": None}
-        if whole:
+        if whole and not at_chance:
             tau = stats.kendalltau([printed(entry) for entry in ids], [results[key]["value"] for key in keys])
             line |= {"tau": tau.statistic, "p": tau.pvalue, "n": min(results[key]["n"] for key in keys)}
         lines.append(line)
@@ -264,7 +269,7 @@ def trusted(errors: pd.DataFrame) -> pd.DataFrame:
         if line.numbers == calibration.NOT_TRIED:
             return "not tried"
         if line.numbers == calibration.ERRS:
-            return f"errs: {100 * line.refuted:.0f} % false"
+            return f"errs: refutes {100 * line.refuted:.0f} % of true ones"
         return f"{'blind' if line.power < BLIND else 'sound'}: sees {100 * line.power:.0f} %"
 
     cells = errors.assign(

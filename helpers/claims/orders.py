@@ -14,6 +14,8 @@ from helpers.claims import spread
 from helpers.claims.judge import DEAD, LEVEL, NOT_MEASURED, Sample, Verdict, inconclusive, shortened, too_few
 from helpers.claims.spread import Interval, is_accuracy
 
+BY_RANKS = "seeds failed; ranks: p ="  # in the reason of an order that was told by ranks
+NONE_TRAINED = "no seed trained"
 SAME = "the same training stands on both sides"  # why no order is told
 MARGIN = 0.005  # a difference below this counts as none, unless the claim says otherwise; of what is no accuracy 5 %
 
@@ -75,7 +77,7 @@ def by_rank(claim, sign: str, left: Sample, right: Sample) -> Verdict:
         a = [value + shift for value in a]
     test = stats.mannwhitneyu(a, b, method="exact")  # of ties it knows nothing: with some p is a little off
     p = float(test.pvalue)
-    reason = f"{a.count(worst)} of {len(a)} against {b.count(worst)} of {len(b)} seeds failed; ranks: p = {p:.2g}"
+    reason = f"{a.count(worst)} of {len(a)} against {b.count(worst)} of {len(b)} {BY_RANKS} {p:.2g}"
     if p > LEVEL or sign == "~":
         return inconclusive(reason)
     higher = test.statistic > len(a) * len(b) / 2  # the left side wins most of the pairs
@@ -106,7 +108,7 @@ def judge_order(claim, sign: str, left: Sample, right: Sample, printed_gap: floa
         return inconclusive(SAME)
     alive = [len(sample.alive()) for sample in (left, right)]
     if alive != [len(left.values), len(right.values)]:
-        return by_rank(claim, sign, left, right) if sum(alive) else inconclusive("no seed trained")
+        return by_rank(claim, sign, left, right) if sum(alive) else inconclusive(NONE_TRAINED)
     if not all(alive):
         return inconclusive("no value to compare")
     interval, how = difference(left, right)

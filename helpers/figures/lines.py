@@ -98,7 +98,7 @@ def _ends_in_words(data: pd.DataFrame, x: str) -> str:
         phrases.append(f"{full_name}: first {ends.iloc[0]}, {at}, last {ends.iloc[1]}")
     if len(phrases) <= 6:
         return "; ".join(phrases)
-    last = data.drop_duplicates(["panel", "line"], keep="last").sort_values("mean", na_position="first")
+    last = data.dropna(subset="mean").drop_duplicates(["panel", "line"], keep="last").sort_values("mean")
     last["end"] = last["mean"].map(number) + " (" + last["line"] + ")"
     ends = [(panel, *rows["end"].iloc[[0, -1]], len(rows)) for panel, rows in last.groupby("panel", sort=False)]
     return "; ".join(f"{panel}: {n} lines end between {low} and {high}" for panel, low, high, n in ends)

@@ -62,7 +62,7 @@ SECTIONS = {"results": results, "findings": findings, "speed": speed}
 
 def _best(results: dict) -> list[str]:
     headline, by_id = load_rubric()["headline"], {claim.id: claim for claim in claims.load_claims()}
-    lines = ["| best that is printed | printed | the same network here | runs |", "|---|---|---|---|"]
+    lines = ["| what it gives as its best | printed | the same network here | runs |", "|---|---|---|---|"]
     for claim in (by_id[name] for name in headline["claims"]):
         result = results[next(iter(claim.evidence.values()))]
         link = f"[report {claim.report}]({result['page']}): {claim.statement}"

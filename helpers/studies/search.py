@@ -110,7 +110,7 @@ def in_words(value) -> str:
     """A value of a setting as people read it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else f"{value:.2g}" if isinstance(value, float) else WORDS.get(value, str(value))
+    return "–" if value is None else f"{value:.2g}" if isinstance(value, float) else WORDS.get(value, str(value))
 
 
 def save(optuna_study: optuna.Study, config, path, *, long) -> None:

@@ -31,7 +31,9 @@ def test_a_study_opens_with_counts_certainty_and_a_picture(study_c, shown):
     tested = frame[frame["n"] > 0]
     whole = (tested["share"] == 1).sum()
     assert 0 < whole < len(tested)
-    assert f"Of these claims {whole} rest on 3 trainings in full." in sure["text/markdown"]  # records a, b, c
+    assert (
+        f"Of these claims {whole} rest on 3 trainings in full (of the reading that decides)." in sure["text/markdown"]
+    )  # records a, b, c
     assert sure["text/markdown"].startswith("**How sure.** Verdicts on ") and "*Inconclusive*" in sure["text/markdown"]
     assert "Forest plot" in picture["text/plain"] and "95 % of new trainings" in caption["text/markdown"]
 

@@ -84,16 +84,21 @@ def test_refutations_survive_as_benjamini_and_hochberg_have_it():
 
 def test_what_is_inconclusive_says_why_and_what_would_settle_it():
     rows = [
-        (0.1, None, "trained to 10 %"),
-        (1, None, "1 run:"),
-        (1, 0.01, "difference 0.001"),
-        (1, 0.01, "the judge errs"),
-        (1, None, f"{orders.NOT_MEASURED}: x"),
+        ("order", 0.1, None, None, "trained to 10 %"),
+        ("number", 1, None, None, "1 run:"),
+        ("order", 1, 0.01, 0.3, "difference 0.001"),
+        ("number", 1, 0.01, 0.3, "the judge errs"),
+        ("order", 1, None, None, f"{orders.NOT_MEASURED}: x"),
+        ("order", 1, None, None, f"0 of 3 against 3 of 3 {orders.BY_RANKS} 0.1"),
+        ("order", 1, None, None, orders.NONE_TRAINED),
+        ("statement", 1, None, 0.055, "seen in 2 of 10"),
+        ("statement", 1, None, None, "seen in 0 of 3"),
     ]
-    frame = pd.DataFrame(rows, columns=["share", "half_width", "reason"]).assign(verdict="inconclusive")
-    assert ledger.why(frame).tolist() == ["shortened", "few", "wide", "few", "unmeasured"]
+    frame = pd.DataFrame(rows, columns=["kind", "share", "half_width", "p", "reason"]).assign(verdict="inconclusive")
+    expected = ["shortened", "few", "wide", "few", "unmeasured", "ranks", "dead", "wide", "few"]
+    assert ledger.why(frame).tolist() == expected
     table = ledger.reasons(frame)
-    assert table["claims"].sum() == len(frame) and table["claims"].iloc[0] == 2 and table.index[0] == "few"
+    assert table["claims"].sum() == len(frame) and table["claims"].iloc[0] == 3 and table.index[0] == "few"
     assert ledger.why(frame.assign(verdict="reproduced")).eq("").all()
     assert ledger.reasons(frame.assign(verdict="reproduced")).empty
 
@@ -123,7 +128,10 @@ def test_a_judge_that_sees_little_is_called_blind():
         ("best_epoch", 2, calibration.NOT_TRIED, None, None),
     ]
     table = ledger.trusted(pd.DataFrame(lines, columns=names))
-    assert table.to_numpy().tolist() == [["blind: sees 10 %", "sound: sees 90 %"], ["errs: 30 % false", "not tried"]]
+    assert table.to_numpy().tolist() == [
+        ["blind: sees 10 %", "sound: sees 90 %"],
+        ["errs: refutes 30 % of true ones", "not tried"],
+    ]
     assert list(table.index) == ["difference of accuracies", "best epoch"] and list(table) == ["1 run", "2 runs"]
 
 
@@ -290,6 +298,8 @@ def test_printed_columns_are_ranked_against_ours(monkeypatch):
     assert ranks.loc[0, ["tau", "p", "n", "rows"]].tolist() == pytest.approx(row)
     short = ledger.ranks(dict(zip(keys, (result(0.90), result(0.89), result(0.91, share=0.1)))))
     assert short["tau"].isna().all()
+    dead = ledger.ranks(dict(zip(keys, (result(0.90), result(0.1), result(0.91)))))
+    assert dead["tau"].isna().all()
 
 
 def test_the_committed_tables_name_printed_numbers():

@@ -121,4 +121,4 @@ def test_the_table_of_settings_sets_the_rates_of_two_optimisers_side_by_side():
     table = search.settings(study, 1).set_index("setting")
     assert list(table.index) == ["optimiser", "rate of AdamW", "rate of Muon", "weight decay"]
     assert table.loc["optimiser"].tolist() == ["Muon, AdamW", "Muon"]
-    assert table.loc["rate of AdamW", "chosen"] == "" and search.in_words("moved") == "moved"
+    assert table.loc["rate of AdamW", "chosen"] == "–" and search.in_words("moved") == "moved"
