@@ -13,7 +13,6 @@ from helpers.claims.values import as_printed, interval, places
 from helpers.page import markup
 
 NOT_RUN = "not run"
-LEARNT = spread.CHANCE / 10  # an accuracy on ten classes below this has learnt nothing
 BLIND = 0.5  # a judge that refutes fewer of the false numbers than this is blind
 VERDICTS = (*judge.VERDICTS, NOT_RUN)
 DECIDED = ("reproduced", "exceeded", "not reproduced")
@@ -253,7 +252,7 @@ def ranks(results: dict) -> pd.DataFrame:
     for name, ids in load_tables().items():
         keys = [next(iter(claims[entry].evidence.values())) for entry in ids]
         whole = all(key in results and results[key]["share"] == 1 and results[key]["value"] is not None for key in keys)
-        at_chance = [key for key in keys if whole and spread.is_accuracy(key) and results[key]["value"] < LEARNT]
+        at_chance = [key for key in keys if whole and spread.is_accuracy(key) and results[key]["value"] < spread.LEARNT]
         line = {"table": name, "rows": len(ids), "tau": None, "p": None, "n": None}
         if whole and not at_chance:
             tau = stats.kendalltau([printed(entry) for entry in ids], [results[key]["value"] for key in keys])

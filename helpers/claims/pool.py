@@ -107,7 +107,7 @@ def _measured(group: list[dict]) -> dict[str, Row]:
 
 def _at_chance(record: dict) -> bool:
     accuracy = record["metrics"].get("test_accuracy")
-    return accuracy is not None and accuracy < spread.CHANCE / 10  # every data set has ten classes
+    return accuracy is not None and accuracy < spread.LEARNT
 
 
 def marks_of(group: list[dict]) -> np.ndarray | None:

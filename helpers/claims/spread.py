@@ -19,6 +19,7 @@ import numpy as np
 from scipy import optimize, special
 
 CHANCE = 1.2  # times a guess: an accuracy below this has learnt nothing
+LEARNT = CHANCE / 10  # that accuracy for ten classes, which every data set here has
 IMAGES = 10_000  # of the test set, where nothing else is known
 LEAST_FREEDOM = 5  # degrees of freedom that a kind needs, from two rows or more, to lend its deviation
 LAST_EPOCHS = 10
