@@ -132,6 +132,11 @@ def test_every_door_opens(room):
         _ = door.no_such_name
 
 
+def test_an_unknown_name_is_refused():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = helpers.no_such_name
+
+
 READERS = ("read_text", "write_text", "open", "run", "Popen", "check_output", "fdopen", "NamedTemporaryFile")
 
 

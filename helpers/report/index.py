@@ -94,10 +94,13 @@ def _line(page, rubric):
     }
 
 
-def _result(pages, key):
-    """(result behind a full key such as study_a.a1.test_accuracy, name of its page), or (None, "") without it."""
+def _result(pages, key, owners):
+    """(result behind a full key such as study_a.a1.test_accuracy, name of its page), or (None, "") without it.
+
+    owners: see `rubric_pages`.
+    """
     short, _, inner = key.partition(".")
-    name = rubric_pages().get(short, short)
+    name = owners.get(short, short)
     page = pages.get(name)
     return (page["results"].get(inner), name) if page and page["text"] else (None, "")
 
@@ -105,21 +108,21 @@ def _result(pages, key):
 def _headline(rubric, pages, summary):
     """Rows of the headline table: what a report prints, what our trials give, the difference, and the verdict."""
     claims = {claim["id"]: claim for claim in base.read_yaml(base.NOTEBOOKS / "claims.yaml").get("claims", [])}
-    rows = []
+    owners, rows = rubric_pages(), []
     for name, network in rubric["headline"].get("claims", {}).items():
         if name in claims:
             claim = claims[name]
             keys = claim.get("evidence", "")
             key = next(iter(keys.values())) if isinstance(keys, dict) else keys
-            answer, page = _result(pages, key)
+            answer, page = _result(pages, key, owners)
             answer = summary.get(f"ours.{name}", answer)  # under the reading that decides
             if isinstance(keys, dict):
-                reading = reading_behind(answer, {name: _result(pages, key)[0] for name, key in keys.items()})
+                reading = reading_behind(answer, {name: _result(pages, key, owners)[0] for name, key in keys.items()})
                 network += f", {reading}" if reading else ""
             row = _row((answer, page), f"Report {claim['report']}", network, str(claim["value"]))
             rows.append(row | {"verdict": _verdict(summary, name)})
     for own in rubric["headline"].get("ours", []):
-        result, page = _result(pages, own["key"])
+        result, page = _result(pages, own["key"], owners)
         if result is None or result.get("share", 1) == 1:  # nothing shortened stands for our model
             rows.append(_row((result, page), "Our model", own["about"], ""))
     return rows

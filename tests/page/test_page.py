@@ -130,7 +130,14 @@ def test_a_default_is_a_literal(tmp_path, cell):
     assert parameters.declared(notebook_with(tmp_path, cell))["lr"][1] == DEFAULTS[cell]
 
 
-WRONG_DEFAULTS = ["lr: float", "lr: float = x", "lr: float = 10 ** -3", "lr: float ="]
+WRONG_DEFAULTS = [
+    "lr: float",
+    "lr: float = x",
+    "lr: float = 10 ** -3",
+    "lr: float = 9 ** 9 ** 9",
+    "lr: float = 1 / 0",
+    "lr: float =",
+]
 
 
 @pytest.mark.parametrize("cell", [*WRONG_DEFAULTS, "lr: float = 1 << 3", "lr: float = [1] * 3", "lr: str = 'a' + 1"])
