@@ -9,6 +9,7 @@ from helpers import base
 from helpers.base import CourseworkError
 from helpers.claims import pool, spread
 from helpers.claims.judge import Sample
+from helpers.claims.rubric import load_rubric
 from helpers.page.bundle import read_bundle
 from helpers.trials import records
 
@@ -35,10 +36,9 @@ def load_results(budget: str) -> dict[str, dict]:
 
 
 def rubric_pages() -> dict[str, str]:
-    """{short name: page} of the pages that notebooks/rubric.yaml names, which own their short names."""
-    rubric = base.read_yaml(base.NOTEBOOKS / "rubric.yaml")
-    tasks = [task["page"] for task in rubric.get("tasks", [])]
-    return {short(page): page for page in [*tasks, *rubric.get("evidence", {})]}
+    """{short name: page} of the pages that the rubric names, which own their short names."""
+    rubric = load_rubric()
+    return {short(page): page for page in [*(task["page"] for task in rubric["tasks"]), *rubric["evidence"]]}
 
 
 def _weight(result: dict) -> tuple:

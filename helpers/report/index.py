@@ -7,12 +7,13 @@ from helpers import base
 from helpers.base import write_atomically
 from helpers.claims.evidence import rubric_pages
 from helpers.claims.ledger import VERDICTS, percent
+from helpers.claims.rubric import load_rubric
 from helpers.page.markup import number, read_number, with_minus_signs
 from helpers.page.page import BANNER
 from helpers.report import check, sealed
 from helpers.report.export.facts import COMPLETE, data_of, duration, facts, named, stand_in
-from helpers.report.export.rubric import grouped, load_rubric
 from helpers.report.export.seal import gate, seal
+from helpers.report.export.sequence import grouped
 from helpers.report.readback import HEADLINES, evidence, read_pages, render
 
 STUDIES = "Studies A to D repeat one report each, E and F the two halves of report E; G is our own search"

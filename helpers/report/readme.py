@@ -10,8 +10,8 @@ from scipy import stats
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
 from helpers.claims import claims, evidence
+from helpers.claims.rubric import load_rubric
 from helpers.page.markup import percent, quantity
-from helpers.report.export.rubric import load_rubric
 from helpers.report.index import reading_behind
 
 README = base.CHECKOUT / "README.md"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
+from helpers.claims.rubric import load_rubric
 from helpers.report import check, sealed
-from helpers.report.export.rubric import load_rubric
 from helpers.report.export.seal import gate
 from helpers.report.readback import evidence, read_pages, render
 

@@ -126,3 +126,10 @@ def test_a_copy_of_a_notebook_does_not_answer_for_it(home):
         write_page(home, "standard", name, 0.11)
     values = {key: answer["value"] for key, answer in claims.load_results("standard").items()}
     assert values == {"study_a.a1.test_accuracy": 0.87, "study_z.a1.test_accuracy": 0.11}
+
+
+def test_a_task_without_a_page_is_one_clear_line(home, monkeypatch):
+    monkeypatch.setattr(base, "NOTEBOOKS", home)
+    (home / "rubric.yaml").write_text("tasks: [{title: Loaders, asks: []}]")
+    with pytest.raises(CourseworkError, match="task 1 has no page"):
+        claims.load_results("standard")

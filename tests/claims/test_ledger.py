@@ -14,9 +14,9 @@ from scipy import stats
 from helpers import base, claims, page
 from helpers.base import CourseworkError
 from helpers.claims import calibration, conclusion, ledger, orders, pool
+from helpers.claims.rubric import load_rubric
 from helpers.report import index
 from helpers.report.export import facts
-from helpers.report.export.rubric import load_rubric
 
 ENTRIES = [
     claim("number", "study_a.x", id="A1.x", report="A", value="0.860"),

@@ -10,8 +10,8 @@ import yaml
 from bs4 import BeautifulSoup
 
 from helpers import base
+from helpers.claims.rubric import load_rubric
 from helpers.report import check, index
-from helpers.report.export.rubric import load_rubric
 from helpers.report.readback import evidence, in_words, read_pages
 
 

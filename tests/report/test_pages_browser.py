@@ -14,8 +14,8 @@ from axe_playwright_python.sync_playwright import Axe
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_markdown_cell
 
+from helpers.claims.rubric import load_rubric
 from helpers.report import index, sheet
-from helpers.report.export.rubric import load_rubric
 
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}

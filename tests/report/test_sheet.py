@@ -13,9 +13,9 @@ from bs4 import BeautifulSoup
 
 from helpers import base
 from helpers.base import CourseworkError
+from helpers.claims.rubric import load_rubric
 from helpers.report import __main__ as command
 from helpers.report import sheet
-from helpers.report.export.rubric import load_rubric
 
 TASKS = [task["page"] for task in load_rubric()["tasks"]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helpers import base
 from helpers.page.parameters import budget_values, without_magics
-from helpers.report.export.rubric import neighbours
+from helpers.report.export.sequence import neighbours
 from helpers.trials.source import imported, source_hash
 
 SET_AGAIN = ("prose", "template", "author", "page")  # a change of these needs no kernel

@@ -14,7 +14,7 @@ from helpers.base import CourseworkError
 from helpers.page.bundle import bundle_text, read_bundle
 from helpers.report.build import freshness
 from helpers.report.export.facts import COMPLETE, results_of
-from helpers.report.export.rubric import first_heading
+from helpers.report.export.sequence import first_heading
 
 FAILED = "failed"  # the folder, beside complete pages, of runs that failed and may not replace them
 # What is taken from the kernel's results, and what the page carries about its own run.

@@ -25,8 +25,8 @@ from helpers.report.export.facts import COMPLETE, banners, facts, provenance_row
 from helpers.report.export.folds import fold_words
 from helpers.report.export.pieces import Prose, in_text, stream_text, with_references
 from helpers.report.export.references import References
-from helpers.report.export.rubric import neighbours
 from helpers.report.export.seal import gate, seal
+from helpers.report.export.sequence import neighbours
 
 TEMPLATES = Path(__file__).parent
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
