@@ -72,7 +72,7 @@ def _say_how_sure(page, frame: pd.DataFrame, more: str) -> None:
         page.publish("sure.trainings", len({key for keys in trained["records"] for key in keys.split()}))
         words += " Of these claims {sure.whole} rest on {sure.trainings} trainings in full"
         words += " (of the reading that decides)" * bool(trained["readings"].str.contains(";").any())
-        words += ", {sure.code} on the code alone." if len(trained) < len(whole) else "."
+        words += ", {sure.code} on the code or a measured time alone." if len(trained) < len(whole) else "."
     if totals["inconclusive"]:
         words += " *Inconclusive* means that the trainings are too few, vary too much, were shortened or do not "
         words += "measure the claim."

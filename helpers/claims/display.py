@@ -76,6 +76,8 @@ def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
     links = ", ".join(f'<a href="#note-{number}">{number}</a>' for number in numbers)
     steps += f"<li>notes {links}</li>" if links else ""
     verdict = f"<b>{words['verdict']}</b> {words['joined']}".rstrip()
+    if line["verdict"] == "not reproduced" and not line["survives"]:
+        verdict += "; among so many tests, chance may have refuted it"
     verdict += f"<details><summary>{words['reason'] or 'trail'}</summary><ul>{steps}</ul></details>"
     cells = "".join(f"<td>{cell}</td>" for cell in (html.escape(as_printed(line["printed"])), _ours(line), verdict))
     head = f'<th scope="row">{words["statement"]}<br>{_source(page, line["home"], words["claim"])}</th>'

@@ -14,7 +14,7 @@ from scipy import stats
 
 from helpers.claims import spread
 from helpers.claims.spread import is_accuracy, is_difference
-from helpers.claims.values import middle, parse
+from helpers.claims.values import middle, parse, plus_minus
 from helpers.page.markup import digits, percent
 
 VERDICTS = (
@@ -163,7 +163,7 @@ def judge_number(claim, sample: Sample) -> Verdict:
     mean, width, resolution = interval.mean, interval.half, interval.resolution + half
     p = interval.p(max(low - half - mean, mean - high - half, 0))
     about = {"half_width": width, "resolution": resolution, "p": p, "mean": mean, "lost": lost}
-    reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}"
+    reason = f"95 % of new runs: {plus_minus(mean, width)}, n = {len(alive)}"
     reason += f"; refutes shifts from {digits(resolution, 2)} on"
     reason += f"; {lost} of {total} seeds diverged or ended at chance" if lost else ""
     if low - half - width <= mean <= high + half + width:
@@ -198,7 +198,7 @@ def judge_bound(claim, sample: Sample) -> Verdict:
     mean, width = interval.mean, interval.half
     about = {"half_width": width, "resolution": interval.resolution, "p": interval.p(max(mean - bound, 0))}
     about |= {"mean": mean, "lost": len(sample.values) - len(alive)}
-    reason = f"95 % of new runs: {mean:.4f} ± {width:.4f}, n = {len(alive)}"
+    reason = f"95 % of new runs: {plus_minus(mean, width)}, n = {len(alive)}"
     if mean + width <= bound:
         return Verdict(verdict="reproduced", reason=reason, **about)
     return Verdict(verdict="not reproduced" if mean - width > bound else "inconclusive", reason=reason, **about)

@@ -13,6 +13,7 @@ from scipy import special, stats
 from helpers.claims import spread
 from helpers.claims.judge import DEAD, LEVEL, NOT_MEASURED, Sample, Verdict, inconclusive, shortened, too_few
 from helpers.claims.spread import Interval, is_accuracy
+from helpers.claims.values import plus_minus
 
 BY_RANKS = "seeds failed; ranks: p ="  # in the reason of an order that was told by ranks
 NONE_TRAINED = "no seed trained"
@@ -133,7 +134,7 @@ def _decide(claim, sign: str, interval: Interval, margin: float, how: str) -> Ve
     if interval.unit:
         outside = float(special.stdtr(interval.freedom, (abs(gap) - margin) / interval.unit))
     about = {"half_width": half, "resolution": interval.resolution, "gap": gap}
-    reason = f"difference {gap:.4f} ± {half:.4f} over {how}"
+    reason = f"difference {plus_minus(gap, half)} over {how}"
     if sign == "~":
         p = interval.p(max(abs(gap) - margin, 0))
         if outside <= LEVEL:

@@ -114,6 +114,12 @@ def places(half: float) -> int:
     return max(0, 1 - math.floor(math.log10(half)))
 
 
+def plus_minus(mean: float, half: float) -> str:
+    """A mean and the half width of its interval, to two digits of the latter: 0.860 ± 0.018."""
+    decimals = places(half) if half and math.isfinite(half) else 4
+    return f"{mean:,.{decimals}f} ± {half:,.{decimals}f}"
+
+
 def consistent(check: str, values: dict[str, str]) -> tuple[bool, str]:
     """(whether a check holds for some numbers that round to the printed ones, both sides in words).
 

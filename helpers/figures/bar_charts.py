@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from helpers.figures.grids import COLOURS, SHORT, Drawing, new_figure, number, span, styled
+from helpers.figures.grids import COLOURS, SHORT, Drawing, means_of, new_figure, number, span, styled
 from helpers.figures.lines import MARK, PRINTED, curves, cut_common_length, put_legend, words
 
 HATCHED = {"facecolor": SHORT, "edgecolor": COLOURS[0], "hatch": "///"}  # bars of shortened trainings
@@ -20,8 +20,9 @@ def bars(values, column="", *, xlabel="", limits=None, reference=None, diamond="
     which `column` is drawn by row: trainings in full first, then the shortened ones, hatched; printed_<column> gives
     the diamonds.
     """
-    short, length, reference = {}, "", reference or {}
+    short, length, reference, note = {}, "", reference or {}, ""
     if column:
+        note = means_of(values, "row", "whiskers")
         values, short, printed, length = _by_row(values, column)
         reference = printed or reference
     xlabel = xlabel or words(column) or "value"
@@ -65,7 +66,7 @@ def bars(values, column="", *, xlabel="", limits=None, reference=None, diamond="
     with_printed = data.dropna(subset=diamond)
     printed = ", ".join(f"{name} {number(value)}" for name, value in zip(with_printed["name"], with_printed[diamond]))
     alt = f"Bars of {xlabel}: {heights}." + (f" {diamond.capitalize()}: {printed}." if printed else "")
-    return Drawing(figure, alt, data.dropna(axis="columns", how="all"))
+    return Drawing(figure, alt, data.dropna(axis="columns", how="all"), note)
 
 
 def _by_row(trials: pd.DataFrame, column: str) -> tuple[dict, dict, dict, str]:

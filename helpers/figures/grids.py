@@ -36,11 +36,15 @@ def png(figure: Figure) -> bytes:
 
 @dataclass
 class Drawing:
-    """A figure, what it says in one or two sentences, and the numbers drawn in it (six significant digits)."""
+    """A figure, what it says in one or two sentences, and the numbers drawn in it (six significant digits).
+
+    note: what its means and bands stand on, for the end of its caption (see `means_of`).
+    """
 
     figure: Figure
     alt: str
     data: pd.DataFrame
+    note: str = ""
 
     def __post_init__(self):
         for name in self.data.select_dtypes("floating"):
@@ -69,6 +73,19 @@ def span(values) -> str:
     """Smallest to largest finite value."""
     values = np.asarray(values, float)[np.isfinite(values)]
     return f"{number(values.min())} to {number(values.max())}" if values.size else "nothing finite"
+
+
+def means_of(frame: pd.DataFrame, by: str | None, spread: str = "") -> str:
+    """On how many trainings (values of `seed`) the means by `by` stand, and what `spread`, bands or bars, is."""
+    if "seed" not in frame:
+        return ""
+    keys = [name for name in (by, "share") if name in frame]
+    counts = frame.groupby(keys)["seed"].nunique() if keys else pd.Series([frame["seed"].nunique()])
+    fewest, most = counts[counts > 0].min(), counts.max()
+    if most == 1:
+        return "One training each."
+    number_of = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return f"Means of n = {number_of} trainings{f'; {spread}: one standard deviation' if spread else ''}."
 
 
 @styled

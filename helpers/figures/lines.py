@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from helpers.figures.grids import COLOURS, SHORT, WIDTH, Drawing, new_figure, number, span, styled
+from helpers.figures.grids import COLOURS, SHORT, WIDTH, Drawing, means_of, new_figure, number, span, styled
 
 DASHES = ["-", "--", "-.", ":"]
 NEAR = 0.008  # of an axis' height: lines no farther apart than this look like one
@@ -256,7 +256,8 @@ def curves(frame, x, ys, *, by=None, ylabel=None, band=False, log="", step=False
     named = data.assign(line=data["line"] + np.where(data["short"], " (shortened)", ""))
     table = named.pivot(index=x, columns=["panel", "line"], values=["mean", "std"]).dropna(axis="columns", how="all")
     table.columns = [", ".join(names) for names in table.columns]
-    return Drawing(figure, _alt_text(data, marks, x), table.reset_index())
+    note = means_of(frame, by, "bands" if band else "")
+    return Drawing(figure, _alt_text(data, marks, x), table.reset_index(), note)
 
 
 def schedule(frame, ys, **options) -> Drawing:

@@ -191,8 +191,8 @@ class Page:
         _display({"text/html": markup.table(frame, self.fill(caption), notes, of)})
 
     def show(self, drawing, caption: str) -> None:
-        """Show a figures.Drawing and its caption; alt text and data (CSV) travel with the image."""
-        caption = self.fill(caption)
+        """Show a figures.Drawing with its caption, which ends in its note; alt text and data (CSV) travel along."""
+        caption = f"{self.fill(caption)} {drawing.note}".strip()
         picture = b64encode(drawing.png()).decode()
         if "matplotlib.pyplot" in sys.modules:  # a pyplot figure would be shown again by itself
             sys.modules["matplotlib.pyplot"].close(drawing.figure)

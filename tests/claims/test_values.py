@@ -20,6 +20,15 @@ def test_printed_values_and_their_digits(text, expected):
     assert values.parse(text) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("mean", "half", "words"),
+    [(0.8601, 0.01849, "0.860 ± 0.018"), (-385.0251, 592.5606, "-385 ± 593"), (12345.6, 7.04, "12,345.6 ± 7.0")]
+    + [(0.5, 0.0, "0.5000 ± 0.0000"), (0.5, float("inf"), "0.5000 ± inf")],
+)
+def test_a_mean_has_the_decimals_of_its_half_width(mean, half, words):
+    assert values.plus_minus(mean, half) == words
+
+
 @pytest.mark.parametrize("text", ["", "about 1", "1e-5", "--0.1", "0.1-", 0.86, "%"])
 def test_what_is_no_printed_value(text):
     with pytest.raises(ValueError, match="value must be like"):

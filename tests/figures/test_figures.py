@@ -97,6 +97,22 @@ def test_curves_draw_mean_and_deviation_over_seeds(seeds):
     assert len(set(styles)) == 4 and len({style for _, style in styles}) == 4  # told apart without colour, too
 
 
+def test_the_note_says_how_many_trainings_and_what_is_drawn_around_their_mean(seeds):
+    uneven = seeds[(seeds["row"] == "batch 64") | (seeds["seed"] < 2)]
+    notes = {
+        "Means of n = 3 trainings; bands: one standard deviation.": figures.curves(
+            seeds, "epoch", "test_accuracy", by="row", band=True
+        ),
+        "Means of n = 2 to 3 trainings.": figures.curves(uneven, "epoch", "test_accuracy", by="row"),
+        "Means of n = 2 to 3 trainings; whiskers: one standard deviation.": figures.bars(
+            uneven[uneven["epoch"] == 20].assign(share=1.0), "test_accuracy"
+        ),
+        "One training each.": figures.curves(seeds[seeds["row"] == "batch 64"], "epoch", "test_accuracy", by="seed"),
+        "": figures.curves(seeds.drop(columns="seed"), "epoch", "test_accuracy", by="row"),
+    }
+    assert list(notes) == [drawing.note for drawing in notes.values()]
+
+
 def test_alt_text_tells_first_best_and_last():
     frame = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [2.0, 0.5, 0.75], "test_accuracy": [0.1, 0.9, 0.8]})
     alt = figures.curves(frame, "epoch", {"loss": "train_loss", "accuracy": "test_accuracy"}).alt

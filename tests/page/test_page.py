@@ -358,11 +358,11 @@ def test_a_figure_travels_with_alt_text_and_data(a_page, shell):
     a_page.publish("n", 3)
     figure = Figure(figsize=(1, 1))
     figure.subplots().plot([1, 2])
-    drawing = Drawing(figure, "A line.", pd.DataFrame({"x": [1, 2]}))
+    drawing = Drawing(figure, "A line.", pd.DataFrame({"x": [1, 2]}), "One training each.")
     (image, about), (caption, role) = displayed(a_page.show, drawing, "Shows {n}.")
-    assert about["image/png"] == {"alt": "A line.", "caption": "Shows 3.", "data": "x\n1\n2\n"}
+    assert about["image/png"] == {"alt": "A line.", "caption": "Shows 3. One training each.", "data": "x\n1\n2\n"}
     assert image["image/png"].startswith("iVBOR")
-    assert caption["text/markdown"] == "*Shows 3.*"
+    assert caption["text/markdown"] == "*Shows 3. One training each.*"
     assert role == {"coursework": {"role": "caption"}}
 
 

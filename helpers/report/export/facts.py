@@ -57,7 +57,7 @@ def facts(state: dict) -> list[tuple[str, str]]:
         ("Data", "; ".join(titles) or "none"),
         ("Made", moment(state.get("started"))),
         ("Took", duration(state.get("duration_s"))),
-        ("Trainings", _trained(state)),
+        ("Trials", _trained(state)),
         ("Changed", ", ".join(f"{name} = {value}" for name, value in (state.get("changed") or {}).items())),
         ("Author", state.get("author") or ""),
     ]
@@ -65,7 +65,7 @@ def facts(state: dict) -> list[tuple[str, str]]:
 
 
 def _trained(state: dict) -> str:
-    """How many of a page's trainings ran for it, and how many were read from records: 2 new, 22 from records."""
+    """How many of a page's trials ran for it, and how many were read from records: 2 new, 22 from records."""
     counts = (state.get("provenance") or {}).get("trials") or {}
     new = counts.get("trained", 0)
     parts = [(new, "new"), (sum(counts.values()) - new, "from records")]

@@ -430,9 +430,9 @@ def test_json_cannot_break_out_of_its_element(tmp_path):
 def test_the_facts_tell_trainings_made_here_from_those_read_from_records():
     counts = {"trained": 2, "from records": 14, "adopted, equal": 8}
     shown = dict(facts.facts({"provenance": {"trials": counts}}))
-    assert shown["Trainings"] == "2 new, 22 from records"
-    assert dict(facts.facts({"provenance": {"trials": {"trained": 3}}}))["Trainings"] == "3 new"
-    assert "Trainings" not in dict(facts.facts({"provenance": {"trials": {}}}))
+    assert shown["Trials"] == "2 new, 22 from records"
+    assert dict(facts.facts({"provenance": {"trials": {"trained": 3}}}))["Trials"] == "3 new"
+    assert "Trials" not in dict(facts.facts({"provenance": {"trials": {}}}))
 
 
 def test_provenance_and_command(soup):
