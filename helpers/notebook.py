@@ -60,7 +60,9 @@ class Notebook(Page):
         from helpers import trials
 
         self.titles |= titles or {}
-        about = {"study": study, "seeds": self.seed_list() if seeds is None else seeds}
+        if seeds is None:
+            seeds = list(range(self.parameters["seed"], self.parameters["seed"] + self.parameters["seeds"]))
+        about = {"study": study, "seeds": seeds}
         if whole:
             frame = trials.run(function, rows, **about, budget=self.parameters["budget"], **options)
         else:
@@ -92,10 +94,6 @@ class Notebook(Page):
         if len(failed):
             shown = failed.assign(training=failed["row"].map(self.title))[["training", "seed", "reason"]]
             self.table(shown.set_index("training"), "Trainings that failed, and why. No result stands on them.")
-
-    def seed_list(self) -> list[int]:
-        """The seeds that the parameters ask for: page.seeds of them, from page.seed on."""
-        return list(range(self.parameters["seed"], self.parameters["seed"] + self.parameters["seeds"]))
 
     def title(self, row: str) -> str:
         """A row in words."""
@@ -172,10 +170,12 @@ class Notebook(Page):
         hours = trained.loc[trained["gpu"] == "", "seconds"].sum() / 3600
         self.publish("cost.hours", hours, unit="h")
         self.publish("cost.minutes", 60 * hours, unit="min")
-        which = f", {{cost.on_gpu}} of them on a GPU ({', '.join(gpus)}), the others" if gpus else ","
+        text = "Trainings that this page stands on: {cost.trials}"
+        if gpus:
+            text += f", {{cost.on_gpu}} of them on a GPU ({', '.join(gpus)})"
+        if hours:
+            clock = f"{{cost.{'hours' if hours >= 1 else 'minutes'}}} by the clock, each on one core"
+            text += f", {'the others ' if gpus else ''}together {clock}; a training alone on its machine takes less"
         self.say(
-            f"Trainings that this page stands on: {{cost.trials}}{which} together "
-            f"{{cost.{'hours' if hours >= 1 else 'minutes'}}} by the clock, each on one core; a training alone on its "
-            "machine takes less. Those that have a record are recalled; where one has none, it was trained as the page "
-            "was made."
+            f"{text}. Those that have a record are recalled; where one has none, it was trained as the page was made."
         )

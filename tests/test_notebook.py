@@ -125,6 +125,21 @@ def test_a_difference_may_be_luck_up_to_two_standard_errors(a_page):
     assert a_page.may_be_luck(trials(test_accuracy=far, **alone), "a", "d")  # single trainings tell no spread
 
 
+@pytest.mark.parametrize(
+    "gpu, seconds, words",
+    [
+        (["", "", "", ""], [3600.0] * 4, "3, together 3 h by the clock, each on one core; a training alone"),
+        (["H100"] * 4, [float("nan")] * 4, "3, 3 of them on a GPU (H100). Those that have a record"),
+        (["", "H100", "", ""], [3600.0, float("nan"), 1.0, 1.0], "3, 1 of them on a GPU (H100), the others together"),
+    ],
+)
+def test_the_cost_tells_processors_and_gpus_apart(a_page, monkeypatch, gpu, seconds, words):
+    shown = []
+    monkeypatch.setattr(a_page, "say", lambda text: shown.append(a_page.fill(text)))
+    a_page.tell_cost(trials(gpu=gpu, seconds=seconds))
+    assert words in shown[0]
+
+
 def test_the_cost_counts_every_trial_once(a_page):
     a_page.tell_cost(trials(), trials())
     assert a_page.published["cost.trials"]["value"] == 3 and a_page.published["cost.hours"]["value"] == 2.0

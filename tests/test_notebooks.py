@@ -104,7 +104,7 @@ def test_without_studies_the_summary_says_that_they_were_not_run(home):
     assert results["claims.not_run"]["value"] > 0 and results["claims.reproduced"]["value"] == 0
     page = (home / "reports" / "smoke" / "summary.html").read_text()
     assert '<tr class="claim report-A verdict-not-run" id="claim-A1.best">' in page
-    assert re.search(r"Not run: [^.]*study B", page)
+    assert re.search(r"No result yet: [^.]*study B", page)
 
 
 def test_papermill_alone_runs_task_4(home, tmp_path):

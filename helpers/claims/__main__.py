@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def show_ledger(budget: str | None, as_csv: bool) -> str:
     """The ledger of the largest budget whose pages lie here, or of `budget`: as CSV, or its counts."""
-    frame = ledger.judged(load_claims(), load_results(budget or trail.largest_budget()))
+    if not (claims := load_claims()):
+        raise CourseworkError("notebooks/claims*.yaml hold no claim; see the head of claims.yaml")
+    frame = ledger.judged(claims, load_results(budget or trail.largest_budget()))
     return ledger.to_csv(frame) if as_csv else ledger.counts(frame).to_string()
 
 

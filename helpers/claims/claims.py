@@ -36,7 +36,10 @@ class Claim:
     def __post_init__(self):
         if self.kind not in judge.KINDS or not (self.evidence or self.undefined or self.check):
             raise ValueError(f"kind is one of {', '.join(judge.KINDS)}, with evidence, check or undefined")
-        if (self.margin is not None and self.margin <= 0) or self.classes < 2 or self.images == 0:
+        if not all(isinstance(text, str) for text in (self.id, self.report, self.statement)):
+            raise ValueError("id, report and statement are texts: put them in quotes")
+        given = [number for number in (self.margin, self.images) if number is not None]
+        if min(given, default=1) <= 0 or self.classes < 2:
             raise ValueError("margin and images are above 0, classes at least 2")
         for text in self.evidence.values():
             match = EVIDENCE.fullmatch(text)

@@ -10,6 +10,7 @@ from helpers.claims import ledger, spread, values
 from helpers.claims.orders import BY_RANKS
 from helpers.page import markup
 from helpers.page.markup import Link
+from helpers.page.parameters import refuse_unknown
 
 ON_THE_AXIS = re.compile(r"^test accuracy( after \d+ epochs)?( with| at|:)? (?=.)")  # said of every row there
 MOST = 16  # rows of the picture: more than fill a telephone's screen twice
@@ -25,7 +26,9 @@ def conclude(page, report: str, *sentences: str) -> None:
     """
     frame = ledger.page_ledger(report, page.published)
     named = {text: markup.named_results(text, page.published) for text in sentences if text}
+    refuse_unknown([key for keys in named.values() for key in keys], page.published, page.notebook, "result")
     whole = [text for text, keys in named.items() if all(page.published[key]["share"] == 1 for key in keys)]
+    whole = [kept for text in whole if (kept := page.without_missing(text))]
     if len(whole) > 1:  # one claim a point
         page.say("\n".join(["**Found.**", "", *(f"- {text}" for text in whole)]))
     else:

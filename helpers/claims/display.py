@@ -86,7 +86,7 @@ def _row(line: dict, steps: list[str], notes: dict[str, int]) -> str:
 
 def _page(home: str) -> str:
     """The whole name of the notebook whose short one is `home`; "" where there is none."""
-    return next((path.stem for path in base.NOTEBOOKS.glob(f"{home}_*.ipynb")), "")
+    return min((path.stem for path in base.NOTEBOOKS.glob(f"{home}_*.ipynb")), key=len, default="")  # no copy of it
 
 
 def _source(page: str, home: str, claim: str) -> str:
@@ -110,7 +110,7 @@ def quote(page, results: dict, text: str, whole: bool = False) -> None:
     stems = markup.named_results(text, results)
     missing = {stem.split(".")[0] for stem in stems if stem not in results}
     if missing:
-        return page.say(f"*Not run: {', '.join(map(in_words, sorted(missing)))}.*")
+        return page.say(f"*No result yet: {', '.join(map(in_words, sorted(missing)))}.*")
     if whole and any(results[stem]["share"] < 1 for stem in stems):
         return page.say("*Not answered yet: trainings behind this are shortened.*")
     for stem in dict.fromkeys(stems):

@@ -20,7 +20,7 @@ def short(notebook: str) -> str:
 
 
 def load_results(budget: str) -> dict[str, dict]:
-    """{full key: result} of the pages of one budget and the published ones, each on the larger budget of the two."""
+    """{full key: result} of the pages of one budget and the published ones; of two, the one trained more counts."""
     best, pages = {}, rubric_pages()
     for folder in (base.PUBLISHED, base.REPORTS / budget):
         for path in sorted(folder.glob("*.json")):

@@ -134,7 +134,7 @@ def page_ledger(report: str, results: dict, basis: pool.Basis | None = None) -> 
     study = max(studies, key=studies.count) if studies else ""
     at_home = [claim for claim in claims if claim.report == report and claim.home() == study]
     if not at_home:
-        return pd.DataFrame(columns=["claim", "kind", "measured", "verdict", "n", "share", "p", "survives"])
+        return pd.DataFrame(columns=["claim", "kind", "measured", "verdict", "reason", "n", "share", "p", "survives"])
     of_study = {f"{study}.{key}": result for key, result in results.items()}
     return _lines(at_home, of_study, basis, readings.printed_values(claims))
 

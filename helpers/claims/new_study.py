@@ -15,7 +15,9 @@ def new_study(name: str) -> list[Path]:
     Raises CourseworkError on a name that is taken or not one word of small letters, digits and _.
     """
     if not re.fullmatch(r"[a-z][a-z0-9][a-z0-9_]*", name):  # study_a_... is study A
-        raise CourseworkError(f"NAME={name}: expected two small letters or digits, then also _, e.g. NAME=mine")
+        raise CourseworkError(
+            f"NAME={name}: expected small letters, digits or _, the first a letter, the second no _, e.g. NAME=mine"
+        )
     files = {f"claims_{name}.yaml": "claims.yaml", f"study_{name}.ipynb": "study.ipynb"}
     for file in files:
         if (base.NOTEBOOKS / file).exists():

@@ -10,7 +10,7 @@ from helpers.claims.judge import Verdict
 from helpers.claims.values import consistent, middle, parse
 from helpers.page import markup
 
-NUMERALS = ("no", "one", "two", "three", "four", "five")
+NUMERALS = dict(enumerate(("no", "one", "two", "three", "four", "five")))
 
 
 def judge_reading(claim, text: str, results: dict, basis, values: dict) -> Verdict:
@@ -49,8 +49,12 @@ def join(verdicts: dict[str, Verdict]) -> tuple[str, str]:
         if len(alike) == len(verdicts):
             return alike[0], ""
         if alike:
-            return alike[0], f"under {NUMERALS[len(alike)]} of {NUMERALS[len(verdicts)]} readings"
+            return alike[0], f"under {_numeral(len(alike))} of {_numeral(len(verdicts))} readings"
     raise ValueError("a claim without a reading")
+
+
+def _numeral(count: int) -> str:
+    return NUMERALS.get(count, str(count))
 
 
 def judge_claim(claim, results: dict, basis=None, values: dict | None = None) -> dict:

@@ -7,10 +7,12 @@ from helpers.base import CourseworkError
 def load_rubric() -> dict:
     """notebooks/rubric.yaml: tasks (each with its weight: its marks added up), headline, evidence, words, findings.
 
-    Empty where the file is absent. Raises CourseworkError, with the place, where a task or an ask lacks something.
+    Empty where the file or a part of it is absent. Raises CourseworkError, with the place, where a task or an ask lacks
+    something.
     """
     path = base.NOTEBOOKS / "rubric.yaml"
-    rubric = {"tasks": [], "headline": {}, "evidence": {}, "words": {}, "findings": [], **base.read_yaml(path)}
+    given = {name: part for name, part in base.read_yaml(path).items() if part is not None}
+    rubric = {"tasks": [], "headline": {}, "evidence": {}, "words": {}, "findings": [], **given}
     for place, task in enumerate(rubric["tasks"], 1):
         _demand(task, ("title", "page", "asks"), f"{path}: task {place}")
         for number, ask in enumerate(task["asks"], 1):

@@ -212,9 +212,9 @@ def obtain(name: str = "fashion_mnist", data: str = "auto", *, recipes: dict[str
 
     if data not in ("auto", "real", "standin"):
         raise CourseworkError(f"data={data!r} is unknown; choose auto, real or standin")
-    key, recipe = _recipe(str(name), recipes)
     why = f"data={data}"
     try:
+        key, recipe = _recipe(str(name), recipes)
         if data != "standin" and recipe.places:
             with _locked(key):
                 why = _bring(key, recipe, data == "real" or os.environ.get("FRESH", "0") not in ("", "0"))
@@ -228,6 +228,8 @@ def obtain(name: str = "fashion_mnist", data: str = "auto", *, recipes: dict[str
             if not cached(recipe.standin):
                 _make_standin(recipe.standin)
             return load(recipe.standin)
+    except RuntimeError as error:  # of a ~ that names nobody
+        raise CourseworkError(f"{name}: {error}; give another path") from error
     except OSError as error:
         what = f"{error.filename or base.CACHE}: {error.strerror or error}"
         raise CourseworkError(f"{what}; see that it can be read and written and the disk has room") from error

@@ -176,9 +176,12 @@ class Page:
         """
         for key, value in (values or {}).items():
             self.publish(key, value, **about)
-        kept = [part for part in SENTENCES.split(text) if not self._lacks(part)]
-        if kept:
-            _display({"text/markdown": self.fill(" ".join(kept))})
+        if kept := self.without_missing(text):
+            _display({"text/markdown": self.fill(kept)})
+
+    def without_missing(self, text: str) -> str:
+        """`text` without the sentences that name a result without a value."""
+        return " ".join(part for part in SENTENCES.split(text) if not self._lacks(part))
 
     def _lacks(self, text: str) -> bool:
         """Whether a sentence names a result that has no value."""

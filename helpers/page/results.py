@@ -85,9 +85,11 @@ class Result:
             return replace(self, name=name or self.name, values=tuple(values))
         pairs = self._pairs(other)
         values = tuple(None if None in pair else function(*pair) for pair in pairs.values())
-        records = [*self.about.get("records", []), *other.about.get("records", [])]
+        records = list(dict.fromkeys([*self.about.get("records", []), *other.about.get("records", [])]))
+        budgets = {self.about.get("budget"), other.about.get("budget")}
         about = self.about | {"share": min(self.share, other.share), "records": records, "seeds": list(pairs)}
-        return replace(self, name=name or self.name, values=values, about=about | {"statuses": []})
+        about |= {"statuses": [], "budget": budgets.pop() if len(budgets) == 1 else None}
+        return replace(self, name=name or self.name, values=values, about=about)
 
     def _pairs(self, other) -> dict:
         left, right = (dict(zip(r.about.get("seeds") or range(len(r.values)), r.values)) for r in (self, other))
@@ -150,12 +152,6 @@ class Rows:
         if name.startswith("_"):
             raise AttributeError(name)
         return self[name]
-
-    def __iter__(self):
-        return iter(self._rows.items())
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
 
 def sentence(text: str, source: str | None, where: str) -> tuple[str, list[float]]:

@@ -151,7 +151,7 @@ def _remove(paths: list[Path]) -> None:
     elif sys.stdin.isatty() and not _agrees("Remove this? [y/N] "):
         raise CourseworkError("nothing was removed")
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()

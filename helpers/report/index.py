@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from helpers import base
 from helpers.base import write_atomically
+from helpers.claims.claims import load_claims
 from helpers.claims.evidence import rubric_pages
 from helpers.claims.ledger import VERDICTS, percent
 from helpers.claims.rubric import load_rubric
@@ -108,19 +108,17 @@ def _result(pages, key, owners):
 
 def _headline(rubric, pages, summary):
     """Rows of the headline table: what a report prints, what our trials give, the difference, and the verdict."""
-    claims = {claim["id"]: claim for claim in base.read_yaml(base.NOTEBOOKS / "claims.yaml").get("claims", [])}
+    claims = {claim.id: claim for claim in load_claims()}
     owners, rows = rubric_pages(), []
     for name, network in rubric["headline"].get("claims", {}).items():
         if name in claims:
             claim = claims[name]
-            keys = claim.get("evidence", "")
-            key = next(iter(keys.values())) if isinstance(keys, dict) else keys
-            answer, page = _result(pages, key, owners)
+            readings = {reading: _result(pages, key, owners) for reading, key in claim.evidence.items()}
+            answer, page = next(iter(readings.values()))
             answer = summary.get(f"ours.{name}", answer)  # under the reading that decides
-            if isinstance(keys, dict):
-                reading = reading_behind(answer, {name: _result(pages, key, owners)[0] for name, key in keys.items()})
-                network += f", {reading}" if reading else ""
-            row = _row((answer, page), f"Report {claim['report']}", network, str(claim["value"]))
+            reading = reading_behind(answer, {reading: result for reading, (result, _) in readings.items()})
+            network += f", {reading}" if reading else ""
+            row = _row((answer, page), f"Report {claim.report}", network, claim.value)
             rows.append(row | {"verdict": _verdict(summary, name)})
     for own in rubric["headline"].get("ours", []):
         result, page = _result(pages, own["key"], owners)
@@ -189,7 +187,7 @@ def _facts(states, run):
     last = max((state for state in states if state.get("started")), key=lambda s: s["started"], default={})
     authors = ", ".join(dict.fromkeys(state["author"] for state in states if state.get("author")))
     about = {"status": f"{complete} of {len(states)} pages complete", "budget": run["budget"], "data": run["data"]}
-    items = facts({**last, **about, "duration_s": total, "author": authors, "changed": {}})
+    items = facts({**last, **about, "duration_s": total, "author": authors, "changed": {}, "provenance": {}})
     return [("Pages made in" if name == "Took" else name, value) for name, value in items]
 
 

@@ -10,6 +10,7 @@ from scipy import stats
 from helpers import base
 from helpers.base import CourseworkError, write_atomically
 from helpers.claims import claims, evidence, ledger
+from helpers.claims.judge import VERDICTS
 from helpers.claims.rubric import load_rubric
 from helpers.page.markup import percent
 from helpers.report.index import reading_behind
@@ -18,7 +19,6 @@ README = base.CHECKOUT / "README.md"
 BEGIN, END = "<!-- {}, written by make publish -->", "<!-- end of {} -->"
 WIDTH = 120  # characters of a line
 AIM = 0.93  # of our own network's mean test accuracy
-COLUMNS = ("reproduced", "exceeded", "not reproduced", "inconclusive", "not comparable", "consistent", "inconsistent")
 
 
 def results() -> str:
@@ -108,7 +108,7 @@ def _verdicts(results: dict) -> list[str]:
     """The counts that the summary published as verdicts.<report>.<verdict>; verdicts that no claim got are left out."""
     start = "summary.verdicts."
     counts = {key.removeprefix(start): int(result["value"]) for key, result in results.items() if key.startswith(start)}
-    shown = [name for name in COLUMNS if counts.get(f"all.{name.replace(' ', '_')}")]
+    shown = [name for name in VERDICTS if counts.get(f"all.{name.replace(' ', '_')}")]
     lines = [f"| claims of | {' | '.join([*shown, 'all'])} |", "|---" * (len(shown) + 2) + "|"]
     for report in dict.fromkeys(key.partition(".")[0] for key in counts):
         cells = [counts[f"{report}.{name.replace(' ', '_')}"] for name in [*shown, "claims"]]

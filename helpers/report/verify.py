@@ -18,8 +18,9 @@ def verify(given: dict) -> int:
     The records stay as they are. Trainings on a GPU are left out where there is none: from the same seed it drops other
     units, so that hours would show nothing. Raises CourseworkError if there is nothing to verify.
     """
-    candidates = {}  # key -> (path, record, trial function, config)
-    for path, record, _ in upkeep.everything():
+    entries, candidates = upkeep.everything(), {}  # key -> (path, record, trial function, config)
+    upkeep.obtain_data([record for _, record, _ in entries])
+    for path, record, _ in entries:
         made = kinds.remade(record) if finished(record) else None
         if made:
             candidates[record["key"]] = (path, record, *made)
@@ -40,7 +41,7 @@ def verify(given: dict) -> int:
         base.RECORDS = Path(scratch)  # what is trained here replaces nothing
         try:
             for (function, study), trials in groups.items():
-                again = Runner(function, study, fresh=True).train(trials, engine.start(), live=False)
+                again = Runner(function, study, fresh=True).train(trials, engine.start())
                 same += [_print_line(candidates[key][1], record) for key, record in again.items()]
         finally:
             base.RECORDS = home

@@ -27,6 +27,7 @@ class Trial:
     config: object
     key: str
     stale: dict | None = None  # its record by other source, which a probe may save from being trained again
+    probed: bool = False  # whether that probe has been trained in this run
     lost: int = 0  # workers that died of it
 
     @property
@@ -59,7 +60,7 @@ class Runner:
         if any(config.get(name, ()) != value for name, value in record["config"].items()):
             return None
         if not adoption.stands(record, self.source):
-            askable = adoption.is_open(record, self.source) and probe.probe_of(trial.config)
+            askable = not trial.probed and adoption.is_open(record, self.source) and probe.probe_of(trial.config)
             trial.stale = record if askable else None
             return None
         if self.budget == "full" and record["budget"] != "full":  # now worth publishing
@@ -164,11 +165,11 @@ class Runner:
                 del self.running[future]  # last: what Ctrl-C interrupts above is done again
 
     def _judge_probe(self, trial, outcome):
-        """Adopt the stale record where its probe agrees; else the trial waits to be trained."""
-        record, trial.stale = trial.stale, None
-        if adoption.adopt(record, self.source, outcome):
-            self._done(trial, record)
+        """Adopt the stale record where its probe agrees; else the trial waits to be trained, also of a failed probe."""
+        if adoption.adopt(trial.stale, self.source, outcome):
+            self._done(trial, trial.stale)
             return
+        trial.stale, trial.probed = None, True
         self._unlock(trial)
         if self.only_adopt:
             self.progress.finished(trial.key)

@@ -108,7 +108,7 @@ def adopt() -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items()) or "no record is stale"
 
 
-def _obtain_data(trainings) -> None:
+def obtain_data(trainings) -> None:
     """Bring the data sets that the configs of these records name into the cache, where `kinds.remade` looks."""
     for name in sources.RECIPES:
         if any(record["config"].get("dataset") == name for record in trainings):
@@ -134,7 +134,7 @@ def _probed(trainings: list[dict]):
 
     Those that today's code cannot ask for come first: (record, None, None).
     """
-    _obtain_data(trainings)
+    obtain_data(trainings)
     waiting, running = deque(), {}
     for record in trainings:
         made = kinds.remade(record)
@@ -158,6 +158,8 @@ def _probed(trainings: list[dict]):
                     measured = future.result()
                 except engine.LOST:
                     measured = worker.failure(CourseworkError("its worker was lost (killed by the system?)"))
+                except Exception as error:  # what came back cannot be read, or a cluster gave the trial up
+                    measured = worker.failure(error)
                 yield *running.pop(future), measured
     finally:
         machine.close(abandon=bool(running))

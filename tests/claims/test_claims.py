@@ -135,6 +135,8 @@ def test_what_arithmetic_says_of_the_committed_reports():
         ("{id: M1, report: M, kind: order, statement: s, margin: -1, evidence: 's.a > s.b'}", "above 0"),
         ("{id: M1, report: M, kind: statement, statement: s, classes: 0, evidence: s.a}", "above 0"),
         ("{id: M1, report: M, kind: number, statement: s, value: '0.5', images: 0, evidence: s.a}", "above 0"),
+        ("{id: M1, report: M, kind: number, statement: s, value: '0.5', images: -3, evidence: s.a}", "above 0"),
+        ("{id: M1, report: 5, kind: statement, statement: s, evidence: s.a}", "are texts"),
     ],
 )
 def test_bad_entries_are_named_in_one_line(tmp_path, monkeypatch, entry, message):

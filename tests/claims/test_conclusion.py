@@ -7,6 +7,7 @@ import pytest
 from made_up import FREE
 
 from helpers import page
+from helpers.base import CourseworkError
 from helpers.claims import claims, conclusion, ledger, pool
 
 
@@ -49,6 +50,22 @@ def test_several_findings_are_a_list(study_c, shown):
 def test_an_empty_sentence_says_nothing(study_c, shown):
     findings = shown(conclusion.conclude, study_c, "C", "", "And a sentence.")[0]
     assert findings["text/markdown"] == "**Found.** And a sentence."
+
+
+def test_only_the_sentence_without_a_value_is_left_out(study_c, shown):
+    study_c.publish("never.first_cut_epoch", [None])
+    sentences = ["It is A. It is cut at {never.first_cut_epoch}.", "Cut: {never.first_cut_epoch}.", "It is D."]
+    findings = shown(conclusion.conclude, study_c, "C", *sentences)[0]
+    assert findings["text/markdown"] == "**Found.**\n\n- It is A.\n- It is D."
+
+
+def test_an_unknown_result_in_a_finding_is_named(study_c):
+    with pytest.raises(CourseworkError, match=r"blocks1\.test_acuracy"):
+        conclusion.conclude(study_c, "C", "One block: {blocks1.test_acuracy}.")
+
+
+def test_a_page_that_answers_no_claim_has_no_table_of_them(shown):
+    assert shown(conclusion.set_beside, page.Page("study_x", {"budget": "smoke"}, {}), "X") == []
 
 
 @pytest.mark.parametrize(

@@ -85,4 +85,4 @@ def test_a_quote_that_wants_whole_trainings_says_where_they_are_shortened(result
 def test_a_quote_of_what_was_not_run_says_so(results, shown):
     here = page.Page("summary", {"budget": "smoke"}, {})
     outputs = shown(display.quote, here, results, "{study_a.x} and {study_b.y.std} and {study_c.z%}")
-    assert outputs[0]["text/markdown"] == "*Not run: study B, study C.*" and not here.published
+    assert outputs[0]["text/markdown"] == "*No result yet: study B, study C.*" and not here.published

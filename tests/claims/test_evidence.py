@@ -10,6 +10,7 @@ from made_up import FREE, claim, line, result
 from helpers import base, claims
 from helpers.base import CourseworkError
 from helpers.claims import evidence, pool
+from helpers.claims.rubric import load_rubric
 from helpers.trials import records
 
 
@@ -130,6 +131,8 @@ def test_a_copy_of_a_notebook_does_not_answer_for_it(home):
 
 def test_a_task_without_a_page_is_one_clear_line(home, monkeypatch):
     monkeypatch.setattr(base, "NOTEBOOKS", home)
+    (home / "rubric.yaml").write_text("tasks:\nheadline:\nevidence:")
+    assert load_rubric()["tasks"] == [] and load_rubric()["evidence"] == {}
     (home / "rubric.yaml").write_text("tasks: [{title: Loaders, asks: []}]")
     with pytest.raises(CourseworkError, match="task 1 has no page"):
         claims.load_results("standard")

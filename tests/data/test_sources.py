@@ -238,6 +238,8 @@ def test_real_refuses_the_stand_in_and_names_the_remedies(name, tmp_path):
         ("fashion_mnist", "maybe", "choose auto, real or standin"),
         ("mnist", "auto", "no data set 'mnist'"),
         ("", "auto", "no data set ''"),
+        ("~nobody-of-this-name/pictures", "auto", "give another path"),
+        ("x" * 300, "auto", "too long"),
         ("digits28", "real", "stand-in itself"),
     ],
 )

@@ -79,12 +79,18 @@ def test_arithmetic_goes_seed_by_seed():
     assert (one + result(None, 0.1, 0.1)).values == (None, pytest.approx(0.9), pytest.approx(0.8))
 
 
+def test_arithmetic_names_each_record_once_and_a_budget_that_both_have():
+    full, short = (result(0.9, budget=budget, records=["a", "b"]) for budget in ("full", "standard"))
+    assert (full - full).about["records"] == ["a", "b"] and (full - full).about["budget"] == "full"
+    assert (full - short).about["budget"] is None
+
+
 def test_rows_publish_what_is_read():
     frame = pd.DataFrame({"test_accuracy": [0.8, float("nan")], "status": ["ok", "diverged"]})
     published = {}
     rows = Rows({"adam": Row(frame, {"seeds": [0, 1]}, lambda name, value: published.update({name: value}))})
     assert rows.adam.test_accuracy.values == (0.8, None) and list(published) == ["test_accuracy"]
-    assert rows["adam"]["test_accuracy"] == published["test_accuracy"] and len(rows) == 1
+    assert rows["adam"]["test_accuracy"] == published["test_accuracy"]
     with pytest.raises(AttributeError, match="no result accuracy; there are test_accuracy"):
         _ = rows.adam.accuracy
     with pytest.raises(CourseworkError, match="no row 'sgd'; there are adam"):

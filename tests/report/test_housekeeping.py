@@ -46,6 +46,14 @@ def test_a_damaged_page_is_one_line(home):
         housekeeping.publish({"BUDGET": "standard"})
 
 
+def test_of_a_linked_folder_the_link_is_removed_alone(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "ROOT", tmp_path)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (link := tmp_path / "cache").symlink_to(elsewhere)
+    housekeeping._remove([link])
+    assert elsewhere.is_dir() and not link.exists()
+
+
 def test_an_older_notebook_is_cleaned_into_a_valid_one_and_a_broken_one_stops_no_other(home, capsys):
     cell = {"cell_type": "code", "source": "1", "metadata": {}, "outputs": [], "execution_count": 3}
     older = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}

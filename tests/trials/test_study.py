@@ -498,6 +498,16 @@ def test_a_probe_that_failed_is_no_probe_that_differed(module, tmp_path):
     assert list(frame["record"]) == list(first["record"]) and set(frame["adopted"]) == {"equal"}
 
 
+def test_a_run_whose_probe_fails_trains_once_and_ends(module, tmp_path):
+    own, edit = module
+    trials.run(own.train, [own.Config()], study="study", jobs=1)
+    noted = tmp_path / "noted"
+    edit('"Count."', f'"Count."\n    open({str(noted)!r}, "a").write(f"{{config.epochs}} ")\n    raise MemoryError')
+    frame = trials.run(own.train, [own.Config()], study="study", jobs=1)
+    assert noted.read_text() == "2 30 " and list(frame["status"]) == ["failed"]
+    assert "" not in study.own()  # the older result stays on disk; the failure has no checksum
+
+
 @pytest.mark.parametrize("change", ["2 * config.seed +", "1.0001 * config.seed +"])
 def test_a_record_whose_probe_differs_is_trained_again(module, change):
     """On the platform of its probe the smallest change counts."""

@@ -33,7 +33,7 @@ def digest(value) -> str:
 def inputs(nb: dict, name: str, budget: str, **given) -> dict:
     """Named hashes of all that the page of notebook `nb` (its JSON) stands on.
 
-    given: parameters, data (name -> fingerprint), needs (results of other notebooks), author; they are hashed as they
+    given: parameters, data (fingerprints), needs (results of other notebooks), author; they are hashed as they
     are. Records are `records`' business: a run says what it used when it ends.
     """
     about = nb["metadata"].get("coursework", {})
@@ -144,7 +144,7 @@ def _modules(sources: list[str]) -> list[str]:
             modules |= imported(ast.parse(without_magics(text)))
         except (SyntaxError, ValueError, RecursionError, MemoryError):  # it fails where its author sees it
             continue
-    return sorted(modules - {"helpers."})  # the names it reaches are there
+    return sorted(modules)
 
 
 def _claims() -> str:

@@ -65,7 +65,8 @@ class Job:
 
     @property
     def datasets(self) -> list[str]:
-        return self.about("data", [] if self.is_plain else ["fashion_mnist"])
+        names = self.about("data", [] if self.is_plain else ["fashion_mnist"])
+        return [names] if isinstance(names, str) else names
 
 
 def read_job(path: Path, folder: Path) -> Job:
@@ -76,6 +77,9 @@ def read_job(path: Path, folder: Path) -> Job:
         nb, problem = {"cells": [], "metadata": {}}, "is not a notebook: mend it in JupyterLab or remove it"
     elif path.stem.lower() == "index":
         problem = "its page would replace the index: give it another name"
+    elif wrong := [name for name in ("data", "reads") if not _are_names(nb["metadata"].get("coursework", {}), name)]:
+        nb = nb | {"metadata": {}}
+        problem = f"{wrong[0]} of its coursework metadata: expected a list of names"
     return Job(path=path, nb=nb, before=read_state(folder / f"{path.stem}.json"), problem=problem)
 
 
@@ -100,6 +104,14 @@ def _is_notebook(nb) -> bool:
     sources = [cell.get("source") for cell in cells if isinstance(cell.get("cell_type"), str)]
     texts = [source if isinstance(source, list) else [source] for source in sources]
     return len(texts) == len(nb["cells"]) and all(isinstance(line, str) for text in texts for line in text)
+
+
+def _are_names(about: dict, name: str) -> bool:
+    """Whether an entry of the metadata is a text or a list of such; of `reads`, paths inside the project."""
+    names = about.get(name, [])
+    names = [names] if isinstance(names, str) else names
+    texts = isinstance(names, list) and all(isinstance(text, str) and text for text in names)
+    return texts and (name != "reads" or not any(Path(text).is_absolute() for text in names))
 
 
 def state_of(job: Job, nb, status: str, reason: str, build) -> dict:

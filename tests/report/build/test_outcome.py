@@ -1,5 +1,6 @@
 """What is kept of a notebook's run: the command on its page makes it again, through a real shell and make."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -65,5 +66,10 @@ def test_a_file_that_is_no_notebook_has_a_problem(tmp_path):
     wrong = NOTEBOOKS["cells"] + [{"cells": [cell], "metadata": {}} for cell in NOTEBOOKS["cell"]]
     assert not any(map(outcome._is_notebook, wrong))
     assert outcome._is_notebook({"cells": [{"cell_type": "code", "source": ["1"]}], "metadata": {}})
+    for name, value in {"data": 5, "reads": "/etc/hosts"}.items():
+        (tmp_path / "x.ipynb").write_text(json.dumps({"cells": [], "metadata": {"coursework": {name: value}}}))
+        assert outcome.read_job(tmp_path / "x.ipynb", tmp_path).problem.startswith(f"{name} of its")
+    (tmp_path / "x.ipynb").write_text('{"cells": [], "metadata": {"coursework": {"data": "cifar10"}}}')
+    assert outcome.read_job(tmp_path / "x.ipynb", tmp_path).datasets == ["cifar10"]
     (tmp_path / "x.ipynb").write_text("no JSON")
     assert "not a notebook" in outcome.read_job(tmp_path / "x.ipynb", tmp_path).problem
