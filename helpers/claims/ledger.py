@@ -91,7 +91,7 @@ def findings(frame: pd.DataFrame, verdict: str) -> int:
     return len({(line.kind, line.records or line.claim) for line in chosen.itertuples()})
 
 
-def why(frame: pd.DataFrame) -> pd.Series:
+def cause(frame: pd.DataFrame) -> pd.Series:
     """Why each inconclusive claim is so, by its short name in WHY; "" for claims with another verdict."""
     unmeasured = frame["reason"].str.startswith((judge.NOT_MEASURED, orders.SAME))
     dead = frame["reason"].str.startswith((judge.DEAD, orders.NONE_TRAINED))
@@ -105,7 +105,7 @@ def why(frame: pd.DataFrame) -> pd.Series:
 
 def reasons(frame: pd.DataFrame) -> pd.DataFrame:
     """Inconclusive claims by reason: its short name as index, the reason, how many claims, what would settle them."""
-    number = why(frame).value_counts()
+    number = cause(frame).value_counts()
     lines = [(name, words, number[name], remedy) for name, (words, remedy) in WHY.items() if name in number]
     lines.sort(key=lambda line: -line[2])
     return pd.DataFrame(lines, columns=["", "reason", "claims", "what would settle it"]).set_index("")
@@ -177,7 +177,7 @@ def _detectable(line: dict) -> str:
     return markup.digits(line["resolution"], 2) + " epochs" * (line["kind"] == "epoch")
 
 
-def percent(text: str) -> str:
+def printed_percent(text: str) -> str:
     """A printed accuracy in percent, with the digits that are printed: 0.860 and 86.0 % are both 86.0 %."""
     return text if text.endswith("%") else f"{Decimal(text).scaleb(2):f} %"
 
@@ -194,7 +194,7 @@ def best(frame: pd.DataFrame, settings: dict[str, str]) -> pd.DataFrame:
         ours = f"{100 * line['value']:.2f} %" if measured else "not run"
         network = ", ".join(filter(None, (settings[line["claim"]], line["reading"])))
         row = {"claim": line["claim"], "report": line["report"], "network": network}
-        row |= {"printed": percent(line["printed"]), "ours": ours, "runs (n)": line["n"], "points": gap}
+        row |= {"printed": printed_percent(line["printed"]), "ours": ours, "runs (n)": line["n"], "points": gap}
         lines.append(row | {"verdict": f"{line['verdict']} {line['joined']}".strip(), "key": line["key"]})
     return pd.DataFrame(lines)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from helpers.base import write_atomically
 from helpers.claims.claims import load_claims
 from helpers.claims.evidence import rubric_pages
-from helpers.claims.ledger import VERDICTS, percent
+from helpers.claims.ledger import VERDICTS, printed_percent
 from helpers.claims.rubric import load_rubric
 from helpers.page.markup import number, read_number, with_minus_signs
 from helpers.page.page import BANNER
@@ -149,7 +149,7 @@ def _row(answer, who, what, printed):
         trained = f"{round(100 * result.get('share', 1), 1):g} %" if printed else "–"
         if claimed is not None and result.get("value") is not None:
             difference = with_minus_signs(f"{100 * (result['value'] - claimed):+.1f}")
-    row = {"who": who, "what": what, "printed": percent(printed) if claimed else printed or "–", "ours": ours}
+    row = {"who": who, "what": what, "printed": printed_percent(printed) if claimed else printed or "–", "ours": ours}
     return row | {"difference": difference, "trained": trained, "page": name, "verdict": "–"}
 
 

@@ -70,7 +70,7 @@ def _best(results: dict) -> list[str]:
         ours = results.get(f"summary.ours.{claim.id}", result)  # under the reading that decides
         if len(claim.evidence) > 1:
             link += f", {reading_behind(ours, {name: results[key] for name, key in claim.evidence.items()})}"
-        lines.append(f"| {link} | {ledger.percent(claim.value)} | {_in_words(ours)} | {ours['n']} |")
+        lines.append(f"| {link} | {ledger.printed_percent(claim.value)} | {_in_words(ours)} | {ours['n']} |")
     for own in headline["ours"]:
         result = results.get(own["key"], {"share": 0})
         if result["share"] < 1:

@@ -96,10 +96,10 @@ def test_what_is_inconclusive_says_why_and_what_would_settle_it():
     ]
     frame = pd.DataFrame(rows, columns=["kind", "share", "half_width", "p", "reason"]).assign(verdict="inconclusive")
     expected = ["shortened", "few", "wide", "few", "unmeasured", "ranks", "dead", "wide", "few"]
-    assert ledger.why(frame).tolist() == expected
+    assert ledger.cause(frame).tolist() == expected
     table = ledger.reasons(frame)
     assert table["claims"].sum() == len(frame) and table["claims"].iloc[0] == 3 and table.index[0] == "few"
-    assert ledger.why(frame.assign(verdict="reproduced")).eq("").all()
+    assert ledger.cause(frame.assign(verdict="reproduced")).eq("").all()
     assert ledger.reasons(frame.assign(verdict="reproduced")).empty
 
 
@@ -116,7 +116,8 @@ def test_the_best_stands_beside_ours_in_percent(results):
     ours = [ledger.with_interval(line) for line in frame.set_index("claim").loc[list(best["claim"])].to_dict("records")]
     assert ours[0] == "89.29 %" and not any("nan" in words for words in ours)
     assert best["points"].iloc[0] == pytest.approx(-0.76) and pd.isna(best["points"].iloc[1])
-    assert [ledger.percent(text) for text in ("0.902", "0.860", "85 %", "1")] == ["90.2 %", "86.0 %", "85 %", "100 %"]
+    printed = [ledger.printed_percent(text) for text in ("0.902", "0.860", "85 %", "1")]
+    assert printed == ["90.2 %", "86.0 %", "85 %", "100 %"]
 
 
 def test_a_judge_that_sees_little_is_called_blind():

@@ -119,7 +119,7 @@ def test_a_pixel_a_removed_cell_and_an_added_sentence(page, tmp_path, capsys):
     data = bytearray(base64.b64decode(image))
     data[len(data) // 2] ^= 1
     assert "figure 1" in checked(capsys, edited(page, tmp_path, image, base64.b64encode(data).decode()))[1]
-    start, end = "<!--§ printed: printout 1", "<!--§ prose: text 3"
+    start, end = "<!--§ printout: printout 1", "<!--§ prose: text 3"
     text = page.read_text(encoding="utf-8")
     cut = edited(page, tmp_path, text[text.index(start) : text.index(end)], "")
     assert "printout 1 (epoch 0 loss 1.000) was removed" in checked(capsys, cut)[1]

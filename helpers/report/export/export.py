@@ -132,7 +132,7 @@ def _parts(nb, name, prose, strict):
 def _labelled(kind, words, counts, **part):
     """A part with its number and the label that check.py prints: 'code cell 3 (lr: float = 0.1)'."""
     counts[kind] += 1
-    names = {"code": "code cell", "prose": "text", "printed": "printout", "error": "error message", "html": "display"}
+    names = {"code": "code cell", "prose": "text", "error": "error message", "html": "display"}
     words = re.sub(r"-{2,}|[<>\n#*`|]+", " ", words).strip()[:50].strip()
     label = f"{names.get(kind, kind)} {counts[kind]}" + (f" ({words})" if words else "")
     return {"kind": kind, "number": counts[kind], "label": label, **part}
@@ -142,7 +142,7 @@ def _output(output, where, counts, prose, strict):
     if output.output_type == "stream":
         text = stream_text(output.text, stderr=output.name == "stderr")
         if text:
-            yield _labelled("printed", text.split("\n")[0], counts, text=text, stderr=output.name == "stderr")
+            yield _labelled("printout", text.split("\n")[0], counts, text=text, stderr=output.name == "stderr")
     elif output.output_type == "error":
         text = stream_text("\n".join(output.traceback))
         yield _labelled("error", output.ename, counts, text=text, name=f"{output.ename}: {strip_ansi(output.evalue)}")
@@ -167,7 +167,7 @@ def _displayed(output, where, counts, prose, strict):
         yield _figure(image, data[image], output.metadata.get(image, {}), where, counts, strict)
     elif data.get("text/plain", "").strip():
         text = stream_text(data["text/plain"])
-        yield _labelled("printed", text.split("\n")[0], counts, text=text, stderr=False)
+        yield _labelled("printout", text.split("\n")[0], counts, text=text, stderr=False)
 
 
 def _figure(kind, data, about, where, counts, strict):

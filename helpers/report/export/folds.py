@@ -3,7 +3,7 @@
 import re
 
 NUMBERED = ("figure", "table")  # parts that have a number for readers
-BELOW = {"prose": "text", "printed": "printout", "error": "error", "html": "display"}
+BELOW = {"prose": "text", "printout": "printout", "error": "error", "html": "display"}
 
 
 def fold_words(source: str, tags: list[str], parts: list[dict]) -> str:

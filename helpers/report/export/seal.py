@@ -9,7 +9,7 @@ from helpers.report import sealed
 
 # Which hash of the list at the end a section belongs to.
 KINDS = {
-    "code": "code", "figure": "outputs", "table": "outputs", "printed": "outputs", "error": "outputs",
+    "code": "code", "figure": "outputs", "table": "outputs", "printout": "outputs", "error": "outputs",
     "prose": "prose", "results": "results",
 }  # fmt: skip
 

@@ -228,7 +228,7 @@ def test_wide_tables_can_be_stacked_and_narrow_ones_stand(tmp_path):
 
 
 def test_long_printouts_are_cut_and_progress_is_gone(soup):
-    [pre] = soup("pre", class_="printed")
+    [pre] = soup("pre", class_="printout")
     assert "\n... 50 lines omitted ...\n" in pre.text
     assert pre.text.startswith("epoch 0 loss") and pre.text.endswith("epoch 89 loss 0.011")
     assert "it/s" not in soup.main.text and "HBox" not in soup.main.text
@@ -474,7 +474,7 @@ def test_other_notebooks_export_as_they_are(tmp_path):
     result = new_output("execute_result", {"text/plain": "Linear(in_features=1)"}, execution_count=1)
     page = export(tmp_path, nbformat.v4.new_raw_cell("raw"), code(odd, svg, result), code(source=" "))
     assert page.figure.img["src"].startswith("data:image/svg+xml;base64,")
-    assert page.find("pre", class_="printed").text == "Linear(in_features=1)"
+    assert page.find("pre", class_="printout").text == "Linear(in_features=1)"
 
 
 def test_times_in_words():
