@@ -10,6 +10,7 @@ import pandas as pd
 from helpers import base
 from helpers.base import CourseworkError
 from helpers.claims import judge, values
+from helpers.page.parameters import refuse_unknown
 
 EVIDENCE = re.compile(r"(\w+\.[\w.]+)(?: ([<>~]) (\w+\.[\w.]+))?")  # a key, or two and how they compare
 
@@ -32,6 +33,7 @@ class Claim:
     images: int | None = None  # of the report's evaluation, where they are other ones than ours
     assumes: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    unprinted: bool = False  # whether it hangs on a setting that the report does not print
 
     def __post_init__(self):
         if self.kind not in judge.KINDS or not (self.evidence or self.undefined or self.check):
@@ -89,12 +91,15 @@ def load_claims() -> list[Claim]:
     """All claims of notebooks/claims*.yaml. Raises CourseworkError naming an entry that cannot be judged."""
     claims = {}
     for path, content in _files().items():
+        unprinted = content.get("unprinted") or []
+        refuse_unknown(unprinted, content.get("assumptions") or {}, f"{path.name}, unprinted", "assumption")
         for entry in content["claims"]:
             try:
                 words = {"assumes": content.get("assumptions") or {}, "causes": content.get("causes") or {}}
                 texts = {name: tuple(words[name][word] for word in entry.get(name, ())) for name in words}
                 evidence = entry.get("evidence") or {}
                 evidence = evidence if isinstance(evidence, dict) else {"": evidence}
+                texts["unprinted"] = any(name in unprinted for name in entry.get("assumes", ()))
                 claim = Claim(**entry | texts | {"evidence": evidence})
                 if claims.setdefault(claim.id, claim) is not claim:
                     raise ValueError("this id stands twice")

@@ -27,6 +27,7 @@ KINDS = {  # of claims, in words
 METRICS = {"volatility": "change between epochs", "gap": "difference of accuracies", "seconds": "time"}  # in words
 WHY = {  # why a claim is inconclusive: its short name, in words, and what would settle it
     "shortened": ("a training behind it was shortened", "the training in full"),
+    "unprinted": ("it differs, and hangs on a setting that the report does not print", "the report's own setting"),
     "ranks": ("trainings failed, and the ranks of so few cannot decide", "four trainings or more on either side"),
     "few": ("too few runs", "three seeds or more of each training, five for a yes-or-no finding, or where none trains"),
     "wide": ("the spread over our seeds is wider than the effect", "more seeds, if there is an effect at all"),
@@ -98,7 +99,9 @@ def cause(frame: pd.DataFrame) -> pd.Series:
     by_ranks = frame["reason"].str.contains(orders.BY_RANKS, regex=False)
     tried = frame["half_width"].notna() | (frame["p"].notna() & (frame["kind"] == "statement"))
     tried &= ~frame["reason"].str.startswith("the judge ")
-    cases = {"shortened": frame["share"] < 1, "unmeasured": unmeasured, "dead": dead, "ranks": by_ranks, "wide": tried}
+    unprinted = frame["reason"].str.startswith(readings.UNPRINTED)
+    cases = {"shortened": frame["share"] < 1, "unprinted": unprinted, "unmeasured": unmeasured, "dead": dead}
+    cases |= {"ranks": by_ranks, "wide": tried}
     names = np.select([*cases.values()], [*cases], "few")
     return pd.Series(names, frame.index).where(frame["verdict"] == "inconclusive", "")
 

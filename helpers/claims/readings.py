@@ -10,11 +10,25 @@ from helpers.claims.judge import Verdict
 from helpers.claims.values import consistent, middle, parse
 from helpers.page import markup
 
+UNPRINTED = "it differs, and hangs on a setting that is not printed"  # begins why a claim is not refuted
 NUMERALS = dict(enumerate(("no", "one", "two", "three", "four", "five")))
 
 
 def judge_reading(claim, text: str, results: dict, basis, values: dict) -> Verdict:
     """The verdict of one reading, a results key or a comparison of two; `results` by full key, `values` as printed.
+
+    What hangs on a setting that is not printed may be reproduced, not refuted: another setting may give it.
+    """
+    verdict = _judged(claim, text, results, basis, values)
+    if not claim.unprinted:
+        return verdict
+    if verdict.verdict in ("not reproduced", "exceeded"):
+        verdict = replace(verdict, verdict="inconclusive", reason=f"{UNPRINTED}; {verdict.reason}")
+    return replace(verdict, p=None)
+
+
+def _judged(claim, text: str, results: dict, basis, values: dict) -> Verdict:
+    """The judge's verdict of one reading.
 
     Where the judge errs too often on left-out seeds of such a metric and so few of them, or was never tried there,
     its word is not given: inconclusive.

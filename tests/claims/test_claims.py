@@ -149,6 +149,15 @@ def test_bad_entries_are_named_in_one_line(tmp_path, monkeypatch, entry, message
     assert "\n" not in str(caught.value)
 
 
+def test_a_claim_hangs_on_the_settings_that_are_listed_as_unprinted(tmp_path, monkeypatch):
+    by_id = {entry.id: entry for entry in claims.load_claims()}
+    assert by_id["C9.test_accuracy"].unprinted and not by_id["A1.best"].unprinted
+    (tmp_path / "claims_mine.yaml").write_text("unprinted: [sizes]\nassumptions: {size: 3}\nclaims: []")
+    monkeypatch.setattr(base, "NOTEBOOKS", tmp_path)
+    with pytest.raises(CourseworkError, match="did you mean size"):
+        claims.load_claims()
+
+
 @pytest.mark.parametrize("text", ["", "claims:", "tables: {}", "claims: [text]", "claims: [{id: M1,"])
 def test_a_file_without_claims_is_named_in_one_line(tmp_path, monkeypatch, text):
     (tmp_path / "claims_mine.yaml").write_text(text)

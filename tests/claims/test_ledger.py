@@ -13,7 +13,7 @@ from scipy import stats
 
 from helpers import base, claims, page
 from helpers.base import CourseworkError
-from helpers.claims import calibration, conclusion, ledger, orders, pool
+from helpers.claims import calibration, conclusion, ledger, orders, pool, readings
 from helpers.claims.rubric import load_rubric
 from helpers.report import index
 from helpers.report.export import facts
@@ -93,9 +93,10 @@ def test_what_is_inconclusive_says_why_and_what_would_settle_it():
         ("order", 1, None, None, orders.NONE_TRAINED),
         ("statement", 1, None, 0.055, "seen in 2 of 10"),
         ("statement", 1, None, None, "seen in 0 of 3"),
+        ("number", 1, 0.01, None, f"{readings.UNPRINTED}; 95 % of new runs"),
     ]
     frame = pd.DataFrame(rows, columns=["kind", "share", "half_width", "p", "reason"]).assign(verdict="inconclusive")
-    expected = ["shortened", "few", "wide", "few", "unmeasured", "ranks", "dead", "wide", "few"]
+    expected = ["shortened", "few", "wide", "few", "unmeasured", "ranks", "dead", "wide", "few", "unprinted"]
     assert ledger.cause(frame).tolist() == expected
     table = ledger.reasons(frame)
     assert table["claims"].sum() == len(frame) and table["claims"].iloc[0] == 3 and table.index[0] == "few"

@@ -38,6 +38,22 @@ def test_the_reading_that_decides_is_the_one_that_is_shown():
     assert second == 1 and first == pytest.approx(share_of_dead / share_of_alive, rel=0.05)  # of seeds that train
 
 
+@pytest.mark.parametrize(
+    "seeds, verdicts",
+    [
+        ((0.880, 0.881, 0.882), ("not reproduced", "inconclusive")),
+        ((0.920, 0.921, 0.922), ("exceeded", "inconclusive")),
+        ((0.901, 0.902, 0.903), ("reproduced", "reproduced")),
+    ],
+)
+def test_what_hangs_on_an_unprinted_setting_is_not_refuted(seeds, verdicts):
+    printed, unprinted = (claim(value="0.902", best=True, unprinted=unprinted) for unprinted in (False, True))
+    rows = [line(entry, {entry.evidence[""]: result(*seeds)}) for entry in (printed, unprinted)]
+    assert tuple(row["verdict"] for row in rows) == verdicts
+    assert rows[1]["p"] is None and rows[1]["half_width"] == rows[0]["half_width"]
+    assert rows[1]["reason"].startswith(readings.UNPRINTED) == (verdicts[1] == "inconclusive")
+
+
 def test_printed_chance_is_judged_and_weighed_by_seeds_at_chance():
     """Where chance itself is printed, seeds at chance are no failures."""
     key, seeds = "study_d.grid.valid_acc_epoch10", [0.0998, 0.0999, 0.0997, 0.1, 0.0996]
