@@ -37,8 +37,7 @@ def inputs(nb: dict, name: str, budget: str, **given) -> dict:
     are. Records are `records`' business: a run says what it used when it ends.
     """
     about = nb["metadata"].get("coursework", {})
-    reads = about.get("reads", [])
-    files = [file for pattern in ([reads] if isinstance(reads, str) else reads) for file in _files(pattern)]
+    files = [file for pattern in listed(about.get("reads", [])) for file in _files(pattern)]
     code = ["".join(cell["source"]) for cell in nb["cells"] if cell["cell_type"] == "code"]
     python = [file.read_text(encoding="utf-8") for file in files if file.suffix == ".py"]
     modules = _modules(["\n".join(code), *python])
@@ -129,6 +128,11 @@ def _prose(cell: dict) -> list:
     images = re.findall(r"!\[[^\]]*\]\(([^)\s]+)|<img\b[^>]*?src=[\"']([^\"']+)", text)
     files = [file_hash(base.NOTEBOOKS / name) for pair in images for name in pair if name and len(name) < 256]
     return [cell["cell_type"], text, cell.get("attachments", {}), files]
+
+
+def listed(names):
+    """Names as a list, also where the metadata give one alone."""
+    return [names] if isinstance(names, str) else names
 
 
 def _files(pattern: str) -> list[Path]:

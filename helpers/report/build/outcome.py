@@ -65,8 +65,7 @@ class Job:
 
     @property
     def datasets(self) -> list[str]:
-        names = self.about("data", [] if self.is_plain else ["fashion_mnist"])
-        return [names] if isinstance(names, str) else names
+        return freshness.listed(self.about("data", [] if self.is_plain else ["fashion_mnist"]))
 
 
 def read_job(path: Path, folder: Path) -> Job:
@@ -108,8 +107,7 @@ def _is_notebook(nb) -> bool:
 
 def _are_names(about: dict, name: str) -> bool:
     """Whether an entry of the metadata is a text or a list of such; of `reads`, paths inside the project."""
-    names = about.get(name, [])
-    names = [names] if isinstance(names, str) else names
+    names = freshness.listed(about.get(name, []))
     texts = isinstance(names, list) and all(isinstance(text, str) and text for text in names)
     return texts and (name != "reads" or not any(Path(text).is_absolute() for text in names))
 
