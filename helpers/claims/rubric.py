@@ -5,14 +5,15 @@ from helpers.base import CourseworkError
 
 
 def load_rubric() -> dict:
-    """notebooks/rubric.yaml: tasks (each with its weight: its marks added up), headline, evidence, words, findings.
+    """notebooks/rubric.yaml: tasks (each with its weight: its marks added up), headline, evidence, words, figure,
+    findings.
 
     Empty where the file or a part of it is absent. Raises CourseworkError, with the place, where a task or an ask lacks
     something.
     """
     path = base.NOTEBOOKS / "rubric.yaml"
     given = {name: part for name, part in base.read_yaml(path).items() if part is not None}
-    rubric = {"tasks": [], "headline": {}, "evidence": {}, "words": {}, "findings": [], **given}
+    rubric = {"tasks": [], "headline": {}, "evidence": {}, "words": {}, "figure": "", "findings": [], **given}
     for place, task in enumerate(rubric["tasks"], 1):
         _demand(task, ("title", "page", "asks"), f"{path}: task {place}")
         for number, ask in enumerate(task["asks"], 1):

@@ -1,5 +1,6 @@
-"""What the README shows of the published pages: ours beside the reports, verdicts, first findings, the speed."""
+"""What the README shows of the published pages: a figure, the best results, verdicts, first findings, the speed."""
 
+import base64
 import json
 import re
 import textwrap
@@ -17,6 +18,7 @@ from helpers.report.index import reading_behind
 
 README = base.CHECKOUT / "README.md"
 BEGIN, END = "<!-- {}, written by make publish -->", "<!-- end of {} -->"
+FIGURE = "reports/published/figure.webp"
 WIDTH = 120  # characters of a line
 AIM = 0.93  # of our own network's mean test accuracy
 
@@ -50,15 +52,36 @@ def findings() -> str:
     """Markdown: what the pages that rubric.yaml names found first, each in the page's own words."""
     lines = []
     for name in load_rubric()["findings"]:
-        page = base.PUBLISHED / f"{name}.html"
-        soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-        finding = soup.find("strong", string="Found.").find_next("li")
-        link = f"[{soup.h1.get_text().partition(':')[0]}]({page.relative_to(base.CHECKOUT).as_posix()})"
-        lines += textwrap.wrap(f"- {link}: {' '.join(finding.get_text().split())}", WIDTH, subsequent_indent="  ")
+        page, link = _page(name)
+        finding = " ".join(page.find("strong", string="Found.").find_next("li").get_text().split())
+        lines += textwrap.wrap(f"- {link}: {finding}", WIDTH, subsequent_indent="  ")
     return "\n".join(lines)
 
 
-SECTIONS = {"results": results, "findings": findings, "speed": speed}
+def figure() -> str:
+    """Markdown: the first figure of the page that rubric.yaml names, with its caption; its file is FIGURE."""
+    page, link = _page(load_rubric()["figure"])
+    shown, caption = page.find("figure").img["alt"].partition(". ")[0], page.find("figcaption").get_text()
+    image = f"![{shown}]({FIGURE})"
+    return "\n".join([image, "", *textwrap.wrap(f"{link}, {' '.join(caption.split())}", WIDTH)])
+
+
+def figure_file() -> bytes:
+    """The picture of that figure, as the page carries it."""
+    page, _ = _page(load_rubric()["figure"])
+    return base64.b64decode(page.find("figure").img["src"].partition(",")[2])
+
+
+def _page(name: str) -> tuple[BeautifulSoup, str]:
+    """A published page, and a link to it in Markdown. Raises CourseworkError where it is not there."""
+    path = base.PUBLISHED / f"{name}.html"
+    if not path.exists():
+        raise CourseworkError(f"{path} is not there, but notebooks/rubric.yaml names it (figure, findings)")
+    page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    return page, f"[{page.h1.get_text().partition(':')[0]}]({path.relative_to(base.CHECKOUT).as_posix()})"
+
+
+SECTIONS = {"figure": figure, "results": results, "findings": findings, "speed": speed}
 
 
 def _best(results: dict) -> list[str]:
@@ -118,7 +141,10 @@ def _verdicts(results: dict) -> list[str]:
 
 
 def write() -> None:
-    """Put today's tables between their marks in the README. Raises CourseworkError where a mark is missing."""
+    """Put today's figure and tables between their marks in the README, and the figure's file beside the pages.
+
+    Raises CourseworkError where a mark is missing.
+    """
     text = README.read_text(encoding="utf-8")
     for name, section in SECTIONS.items():
         begin, end = BEGIN.format(name), END.format(name)
@@ -127,4 +153,5 @@ def write() -> None:
             raise CourseworkError(f"{README}: the lines {begin!r} and {end!r} mark where a table goes; put them back")
         content = f"{begin}\n{section()}\n{end}"
         text = between.sub(lambda _, content=content: content, text)
+    write_atomically(base.CHECKOUT / FIGURE, figure_file())
     write_atomically(README, text)

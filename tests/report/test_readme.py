@@ -1,11 +1,15 @@
 """The README's table is what the published results say, and is written between its marks alone."""
 
+import base64
+import re
+
 import pytest
 from scipy import stats
 
 from helpers import base
 from helpers.base import CourseworkError
 from helpers.claims import evidence
+from helpers.claims.rubric import load_rubric
 from helpers.report import readme
 
 
@@ -14,6 +18,23 @@ def test_the_readme_says_what_is_published(name):
     text = readme.README.read_text(encoding="utf-8")
     begin, end = readme.BEGIN.format(name), readme.END.format(name)
     assert f"{begin}\n{readme.SECTIONS[name]()}\n{end}" in text, f"the README's {name} are others: make publish"
+
+
+def test_the_readme_shows_the_figure_as_it_is_published():
+    """The file is the picture within the page, and the README shows no other picture."""
+    name = load_rubric()["figure"]
+    image = re.search(r'<img [^>]*src="data:image/webp;base64,([^"]+)"', (base.PUBLISHED / f"{name}.html").read_text())
+    assert (base.CHECKOUT / readme.FIGURE).read_bytes() == base64.b64decode(image[1])
+    assert re.findall(r"!\[.*?\]\((.*?)\)", readme.README.read_text()) == [readme.FIGURE]
+
+
+def test_the_published_folder_stays_small():
+    """Under 16 MB in all, and nothing that no page or README shows: pictures of old pages once stayed for days."""
+    files = [path for path in base.PUBLISHED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 16e6
+    pages = {path.stem for path in base.NOTEBOOKS.glob("*.ipynb")} | {"index"}
+    others = {path.name for path in base.PUBLISHED.iterdir() if path.is_file() and path.stem not in pages}
+    assert others == {"bench.json", "check.py", "fault_counts.json", "figure.webp"}
 
 
 def test_every_count_of_the_readme_is_one_of_the_summary():
@@ -43,16 +64,26 @@ def test_our_own_network_stands_with_its_interval_its_cost_and_what_is_missing()
 def test_only_what_lies_between_the_marks_is_written(tmp_path, monkeypatch):
     path = tmp_path / "README.md"
     monkeypatch.setattr(readme, "README", path)
+    monkeypatch.setattr(readme, "figure_file", lambda: b"picture")
+    monkeypatch.setattr(base, "CHECKOUT", tmp_path)
     monkeypatch.setattr(readme, "SECTIONS", {"results": lambda: r"| new \1 |"})
     begin, end = readme.BEGIN.format("results"), readme.END.format("results")
     path.write_text(f"before\n{begin}\n| old |\n{end}\nafter\n")
     readme.write()
     readme.write()
     assert path.read_text() == f"before\n{begin}\n| new \\1 |\n{end}\nafter\n"
+    assert (tmp_path / readme.FIGURE).read_bytes() == b"picture"
     path.write_text("no marks")
     with pytest.raises(CourseworkError, match="mark where a table goes; put them back"):
         readme.write()
     assert path.read_text() == "no marks"
+
+
+def test_a_page_that_is_named_and_not_published_is_an_error(monkeypatch):
+    monkeypatch.setattr(readme, "load_rubric", lambda: {"figure": "study_z", "findings": ["study_z"]})
+    for section in (readme.figure, readme.findings, readme.figure_file):
+        with pytest.raises(CourseworkError, match=r"study_z.html is not there, but notebooks/rubric.yaml names it"):
+            section()
 
 
 def test_without_a_published_summary_there_is_no_table(tmp_path, monkeypatch):
