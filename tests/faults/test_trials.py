@@ -71,6 +71,8 @@ if __name__ == "__main__":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(moment), int(moment)))
     elif fault != "none":
         os.fsync = fsync
+        if fault == "SIGHUP":  # tests that run under nohup would hand on that it is ignored
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
     sys.exit(run_command(lambda: trials.run(large, [Config()], study="s")["status"][0]))
 """
 
