@@ -4,6 +4,8 @@ import base64
 import json
 import re
 import textwrap
+from html import escape
+from pathlib import Path
 
 from bs4 import BeautifulSoup
 from scipy import stats
@@ -18,7 +20,7 @@ from helpers.report.index import reading_behind
 
 README = base.CHECKOUT / "README.md"
 BEGIN, END = "<!-- {}, written by make publish -->", "<!-- end of {} -->"
-FIGURE = "reports/published/figure.webp"
+FIGURE = "figure.webp"  # beside the published pages
 WIDTH = 120  # characters of a line
 AIM = 0.93  # of our own network's mean test accuracy
 
@@ -61,8 +63,9 @@ def findings() -> str:
 def figure() -> str:
     """Markdown: the first figure of the page that rubric.yaml names, with its caption; its file is FIGURE."""
     page, link = _page(load_rubric()["figure"])
-    shown, caption = page.find("figure").img["alt"].partition(". ")[0], page.find("figcaption").get_text()
-    image = f'<img src="{FIGURE}" alt="{shown}" width="520">'  # half a screen: the table below is to be seen, too
+    shown, caption = page.find("figure").img["alt"].partition(":")[0], page.find("figcaption").get_text()
+    source = _in_checkout(base.PUBLISHED / FIGURE)
+    image = f'<img src="{source}" alt="{escape(shown)}" width="520">'  # half a screen: the table below is to be seen
     return "\n".join([image, "", *textwrap.wrap(f"{link}, {' '.join(caption.split())}", WIDTH)])
 
 
@@ -78,7 +81,12 @@ def _page(name: str) -> tuple[BeautifulSoup, str]:
     if not path.exists():
         raise CourseworkError(f"{path} is not there, but notebooks/rubric.yaml names it (figure, findings)")
     page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-    return page, f"[{page.h1.get_text().partition(':')[0]}]({path.relative_to(base.CHECKOUT).as_posix()})"
+    return page, f"[{page.h1.get_text().partition(':')[0]}]({_in_checkout(path)})"
+
+
+def _in_checkout(path: Path) -> str:
+    """A path as a link of the README gives it."""
+    return path.relative_to(base.CHECKOUT).as_posix()
 
 
 SECTIONS = {"figure": figure, "results": results, "findings": findings, "speed": speed}
@@ -153,5 +161,5 @@ def write() -> None:
             raise CourseworkError(f"{README}: the lines {begin!r} and {end!r} mark where a table goes; put them back")
         content = f"{begin}\n{section()}\n{end}"
         text = between.sub(lambda _, content=content: content, text)
-    write_atomically(base.CHECKOUT / FIGURE, figure_file())
+    write_atomically(base.PUBLISHED / FIGURE, figure_file())
     write_atomically(README, text)

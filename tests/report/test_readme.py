@@ -24,8 +24,9 @@ def test_the_readme_shows_the_figure_as_it_is_published():
     """The file is the picture within the page, and the README shows no other picture."""
     name = load_rubric()["figure"]
     image = re.search(r'<img [^>]*src="data:image/webp;base64,([^"]+)"', (base.PUBLISHED / f"{name}.html").read_text())
-    assert (base.CHECKOUT / readme.FIGURE).read_bytes() == base64.b64decode(image[1])
-    assert re.findall(r'!\[.*?\]\((.*?)\)|<img src="(.*?)"', readme.README.read_text()) == [("", readme.FIGURE)]
+    assert (base.PUBLISHED / readme.FIGURE).read_bytes() == base64.b64decode(image[1])
+    shown = re.findall(r'(?:!\[.*?\]\(|<img src=")(.*?)[")]', readme.README.read_text())
+    assert shown == ["reports/published/figure.webp"]
 
 
 def test_the_published_folder_stays_small():
@@ -65,7 +66,7 @@ def test_only_what_lies_between_the_marks_is_written(tmp_path, monkeypatch):
     path = tmp_path / "README.md"
     monkeypatch.setattr(readme, "README", path)
     monkeypatch.setattr(readme, "figure_file", lambda: b"picture")
-    monkeypatch.setattr(base, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(base, "PUBLISHED", tmp_path)
     monkeypatch.setattr(readme, "SECTIONS", {"results": lambda: r"| new \1 |"})
     begin, end = readme.BEGIN.format("results"), readme.END.format("results")
     path.write_text(f"before\n{begin}\n| old |\n{end}\nafter\n")
